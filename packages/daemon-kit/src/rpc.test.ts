@@ -141,9 +141,9 @@ test('certificates are kept when they are good and made anew when they run out',
 
 test('a server that is away or goes away in the middle of a call is unavailable', async () => {
   const client = await clientOf('metald');
-  const call = client.releaseAsset({ holder: 'slow' });
+  const cut = assert.rejects(client.releaseAsset({ holder: 'slow' }), { reason: 'unavailable' });
   await started.promise;
   await server.close(0);
-  await assert.rejects(call, { reason: 'unavailable' });
+  await cut;
   await assert.rejects(client.getAsset({ assetId: id }), { reason: 'unavailable' });
 });
