@@ -53,7 +53,9 @@ function adapt(database: DatabaseSync) {
       const bind = (values: readonly unknown[]): SQLInputValue[] => values as SQLInputValue[];
       return {
         reader: statement.columns().length > 0,
-        all: (values: readonly unknown[]) => statement.all(...bind(values)),
+        // Plain objects, as every caller expects of a row.
+        all: (values: readonly unknown[]) =>
+          statement.all(...bind(values)).map((row) => ({ ...row })),
         run: (values: readonly unknown[]) => statement.run(...bind(values)),
         iterate: (values: readonly unknown[]) => statement.iterate(...bind(values)),
       };
