@@ -106,39 +106,27 @@ export function parseReason(text: string): ErrorReason | undefined {
   return Object.hasOwn(codeOf, text) ? (text as ErrorReason) : undefined;
 }
 
-/** The general reason for a code that came without our detail, such as from a proxy in between. */
+const reasonsOfCodes: Partial<Record<Code, ErrorReason>> = {
+  [Code.InvalidArgument]: 'invalid_argument',
+  [Code.OutOfRange]: 'invalid_argument',
+  [Code.NotFound]: 'not_found',
+  [Code.AlreadyExists]: 'already_exists',
+  [Code.PermissionDenied]: 'permission_denied',
+  [Code.Unauthenticated]: 'unauthenticated',
+  [Code.FailedPrecondition]: 'illegal_state',
+  [Code.ResourceExhausted]: 'rate_limited',
+  [Code.DeadlineExceeded]: 'deadline_exceeded',
+  [Code.Canceled]: 'cancelled',
+  [Code.Unimplemented]: 'not_supported',
+  [Code.DataLoss]: 'data_loss',
+};
+
+/**
+ * The general reason for a code that came without our detail. Our servers always send a detail, so
+ * the codes not listed come from a connection that broke.
+ */
 export function reasonOfCode(code: Code): ErrorReason {
-  switch (code) {
-    case Code.InvalidArgument:
-    case Code.OutOfRange:
-      return 'invalid_argument';
-    case Code.NotFound:
-      return 'not_found';
-    case Code.AlreadyExists:
-      return 'already_exists';
-    case Code.PermissionDenied:
-      return 'permission_denied';
-    case Code.Unauthenticated:
-      return 'unauthenticated';
-    case Code.FailedPrecondition:
-      return 'illegal_state';
-    case Code.ResourceExhausted:
-      return 'rate_limited';
-    // Our servers always send a detail, so these come from a connection that broke.
-    case Code.Unavailable:
-    case Code.Aborted:
-    case Code.Unknown:
-    case Code.Internal:
-      return 'unavailable';
-    case Code.DeadlineExceeded:
-      return 'deadline_exceeded';
-    case Code.Canceled:
-      return 'cancelled';
-    case Code.Unimplemented:
-      return 'not_supported';
-    case Code.DataLoss:
-      return 'data_loss';
-  }
+  return reasonsOfCodes[code] ?? 'unavailable';
 }
 
 /** True for failures that the same call may not meet again: worth a retry. */

@@ -13,7 +13,7 @@ export {
 export { KeyedMutex } from './keyed-mutex.ts';
 export { createLogger, type Logger } from './logger.ts';
 export { type Loop, startLoop } from './loop.ts';
-export { type MainContext, runMain } from './main.ts';
+export { type MainContext, runMain } from './run-main.ts';
 export { Counter, createMetrics, Gauge, Histogram, type Registry } from './metrics.ts';
 export { decodePageToken, encodePageToken } from './page-token.ts';
 export { ensurePki, type Identity, loadIdentity } from './pki.ts';

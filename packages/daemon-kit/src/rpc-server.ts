@@ -95,7 +95,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
       session.on('close', () => sessions.delete(session));
     });
   }
-  const { host, port } = await listen(server, options.listen);
+  const { host, port } = await startListening(server, options.listen);
   return {
     url: `${options.identity ? 'https' : 'http'}://${host}:${port}`,
     port,
@@ -203,7 +203,7 @@ export function parseListen(listen: string): { host: string; port: number } {
   return { host: match[1], port };
 }
 
-function listen(
+function startListening(
   server: http.Server | http2.Http2SecureServer,
   address: string,
 ): Promise<{ host: string; port: number }> {

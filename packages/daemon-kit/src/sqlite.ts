@@ -50,15 +50,18 @@ function adapt(database: DatabaseSync) {
     close: () => database.close(),
     prepare: (sql: string) => {
       const statement = database.prepare(sql);
-      const bind = (values: readonly unknown[]): SQLInputValue[] => values as SQLInputValue[];
       return {
         reader: statement.columns().length > 0,
         // Plain objects, as every caller expects of a row.
         all: (values: readonly unknown[]) =>
-          statement.all(...bind(values)).map((row) => ({ ...row })),
+          statement.all(...bind(values)).map((row) => Object.assign({}, row)),
         run: (values: readonly unknown[]) => statement.run(...bind(values)),
         iterate: (values: readonly unknown[]) => statement.iterate(...bind(values)),
       };
     },
   };
+}
+
+function bind(values: readonly unknown[]): SQLInputValue[] {
+  return values as SQLInputValue[];
 }
