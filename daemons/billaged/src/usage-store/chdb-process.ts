@@ -9,7 +9,9 @@ const program = fileURLToPath(new URL('./chdb-child.ts', import.meta.url));
 /** A process that does not answer for this long is killed and started anew with the next call. */
 const answerTimeoutMs = 60_000;
 /** How long the lock of a process that is just dying is waited for. */
-const openTimeoutMs = 10_000;
+const openTimeoutMs = 5_000;
+/** How long running calls may take to end when the store is closed. */
+const closeTimeoutMs = 5_000;
 const reopenAfterMs = 200;
 
 interface Call {
@@ -20,7 +22,9 @@ interface Call {
 interface Engine {
   child: ChildProcess;
   calls: Map<number, Call>;
-  exited: Promise<unknown>;
+  exited: Promise<string>;
+  /** The last it wrote to standard error: where the engine says why it will not open. */
+  lastWords: string;
 }
 
 /**
@@ -81,7 +85,7 @@ export class ChdbProcess {
     const engine = await this.#engine?.catch(() => undefined);
     if (!engine) return;
     post(engine, { kind: 'close' });
-    const timer = setTimeout(() => engine.child.kill('SIGKILL'), openTimeoutMs);
+    const timer = setTimeout(() => engine.child.kill('SIGKILL'), closeTimeoutMs);
     await engine.exited;
     clearTimeout(timer);
   }
@@ -128,23 +132,28 @@ export class ChdbProcess {
       env: { LC_ALL: 'C' },
       execArgv: [],
       serialization: 'advanced',
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
-    const engine: Engine = { child, calls: new Map(), exited: exitOf(child) };
-    void engine.exited.then((how) => this.#onExit(engine, String(how)));
+    const engine: Engine = { child, calls: new Map(), exited: exitOf(child), lastWords: '' };
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      engine.lastWords = `${engine.lastWords}${text}`.slice(-2000);
+    });
+    void engine.exited.then((how) => this.#onExit(engine, how));
     return new Promise((resolve) => {
-      void engine.exited.then((how) => resolve(`its process ended with ${String(how)}`));
+      void engine.exited.then((how) => resolve(`its process ended with ${how}`));
       child.on('message', (message: ChdbReply) => {
         if (message.kind === 'opened') resolve(engine);
         else if (message.kind === 'refused')
-          void engine.exited.then(() => resolve(message.message));
+          void engine.exited.then(() => resolve(engine.lastWords.trim() || message.message));
         else settle(engine, message);
       });
     });
   }
 
   #onExit(engine: Engine, how: string): void {
-    if (!this.#stopped) this.#logger.warn({ how }, 'the process of the usage store ended');
+    if (!this.#stopped) {
+      this.#logger.warn({ how, stderr: engine.lastWords }, 'the process of the usage store ended');
+    }
     void this.#engine?.then(
       (current) => {
         if (current === engine) this.#engine = undefined;
