@@ -50,7 +50,9 @@ export async function buildImage(options: ImageOptions): Promise<Image> {
   const compression = options.compression ?? 'gzip';
   const platform = options.platform ?? hostPlatform();
   const tars = await Promise.all(
-    options.layers.map((layer) => (Buffer.isBuffer(layer) ? layer : writeTar(layer))),
+    options.layers.map((layer) =>
+      Buffer.isBuffer(layer) ? Promise.resolve(layer) : writeTar(layer),
+    ),
   );
   const layers = tars.map((tar) =>
     blob(compress(tar, compression), layerType(format, compression)),

@@ -66,7 +66,8 @@ export async function startRegistry(options: {
   } catch (cause) {
     await stop();
     if (child.pid === undefined) {
-      throw new Error('docker-registry cannot be run; install the Debian package docker-registry');
+      const message = 'docker-registry cannot be run; install the Debian package docker-registry';
+      throw new Error(message, { cause });
     }
     throw cause;
   }
