@@ -39,6 +39,13 @@ export interface RpcServerOptions {
   logger: Logger;
   /** Run after errors are mapped and before requests are validated, such as authentication. */
   interceptors?: Interceptor[];
+  /**
+   * Sees every request before anything else and answers it by returning true; without TLS only.
+   * gatewayd's customers have a /healthz of their own.
+   */
+  first?: (request: http.IncomingMessage, response: http.ServerResponse) => boolean;
+  /** Time-outs and limits of the plain server. */
+  serverOptions?: http.ServerOptions;
   /** Answers what is neither a call nor /healthz, /readyz or /metrics; without TLS only. */
   fallback?: http.RequestListener;
 }
@@ -83,11 +90,13 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
     shutdownSignal: shutdown.signal,
   });
   const handler = (request: NodeRequest, response: NodeResponse): void => {
-    if (!servePage(request, response, options)) rpc(request, response);
+    const taken = options.first?.(request as http.IncomingMessage, response as http.ServerResponse);
+    if (taken || servePage(request, response, options)) return;
+    rpc(request, response);
   };
   const server = options.identity
     ? http2.createSecureServer({ ...tlsOptions(options.identity), allowHTTP1: true }, handler)
-    : http.createServer(handler);
+    : http.createServer(options.serverOptions ?? {}, handler);
   const sessions = new Set<http2.ServerHttp2Session>();
   if (!(server instanceof http.Server)) {
     server.on('session', (session) => {
