@@ -15,7 +15,7 @@ import {
   symlink,
   whiteout,
 } from '@ingot/testkit';
-import { type Bench, startBench } from './testing/bench.ts';
+import { type Bench, startBench } from './test/bench.ts';
 
 let bench: Bench;
 before(async () => {

@@ -14,15 +14,15 @@ import {
 import type { BuildContext } from './actions/build-context.ts';
 import { BuildFeed } from './actions/build-feed.ts';
 import { runBuild } from './actions/run-build.ts';
-import { SqliteBuildStore } from './build-store/sqlite-build-store.ts';
-import { FolderWorkspace } from './build-workspace/folder-workspace.ts';
+import { SqliteBuildStore } from './build-store/sqlite/sqlite-build-store.ts';
+import { FolderWorkspace } from './build-workspace/folder/folder-workspace.ts';
 import type { BuilderdSettings } from './config.ts';
-import { RegistryImageSource } from './image-source/registry-image-source.ts';
-import { FolderLayerStore } from './layer-store/folder-layer-store.ts';
+import { RegistryImageSource } from './image-source/registry/registry-image-source.ts';
+import { FolderLayerStore } from './layer-store/folder/folder-layer-store.ts';
 import { countBuild, createBuildMetrics } from './loops/build-metrics.ts';
 import { startBuildQueue } from './loops/build-queue.ts';
-import { checkTools } from './rootfs-writer/check-tools.ts';
-import { Tar2sqfsWriter } from './rootfs-writer/tar2sqfs-writer.ts';
+import { checkTools } from './rootfs-writer/tar2sqfs/check-tools.ts';
+import { Tar2sqfsWriter } from './rootfs-writer/tar2sqfs/tar2sqfs-writer.ts';
 import { createBuilderService } from './rpc/builder-service.ts';
 
 export interface BuilderdDependencies {

@@ -3,7 +3,7 @@ import { malformed } from './image-manifest.ts';
 import { MergedTree } from './merged-tree.ts';
 import type { BuildPolicy } from './policy.ts';
 import { tooLarge } from './policy.ts';
-import type { LayerTar } from './read-layer.ts';
+import type { LayerTar } from './layer-tar.ts';
 import { readLayer } from './read-layer.ts';
 
 /**

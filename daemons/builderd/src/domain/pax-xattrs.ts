@@ -1,4 +1,4 @@
-import type { LayerTar } from './read-layer.ts';
+import type { LayerTar } from './layer-tar.ts';
 
 const blockBytes = 512;
 const xattrPrefix = 'SCHILY.xattr.';

@@ -3,15 +3,8 @@ import { messageOf } from '@ingot/daemon-kit';
 import { extract, type Header } from 'tar-stream';
 import type { Attributes, EntryPath, EntryPlace, LayerEntry } from './layer-entry.ts';
 import { badEntry, escapes, parseEntryPath } from './layer-entry.ts';
+import type { LayerTar } from './layer-tar.ts';
 import { findXattrs, readExactXattrs } from './pax-xattrs.ts';
-
-/** An uncompressed layer that can be read through and looked into. */
-export interface LayerTar {
-  readonly digest: string;
-  stream(): AsyncIterable<Uint8Array>;
-  /** `length` bytes at `offset`, or what there is of them. */
-  read(offset: number, length: number): Promise<Buffer>;
-}
 
 const blockBytes = 512;
 const whiteoutPrefix = '.wh.';

@@ -1,5 +1,5 @@
 import type { Descriptor } from '../domain/image-manifest.ts';
-import type { LayerTar } from '../domain/read-layer.ts';
+import type { LayerTar } from '../domain/layer-tar.ts';
 import type { Content } from '../domain/layer-entry.ts';
 
 /** Brings a blob's bytes from somewhere to `consume`, trying as often as makes sense. */

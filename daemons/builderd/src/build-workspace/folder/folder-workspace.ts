@@ -1,7 +1,7 @@
 import { copyFile, mkdir, open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoOf } from '@ingot/daemon-kit';
-import type { BuildWorkspace } from './build-workspace.ts';
+import type { BuildWorkspace } from '../build-workspace.ts';
 
 export class FolderWorkspace implements BuildWorkspace {
   readonly #workDir: string;

@@ -13,10 +13,10 @@ import {
   KeyedMutex,
   messageOf,
 } from '@ingot/daemon-kit';
-import { type Descriptor, malformed } from '../domain/image-manifest.ts';
-import { tooLarge } from '../domain/policy.ts';
+import { type Descriptor, malformed } from '../../domain/image-manifest.ts';
+import { tooLarge } from '../../domain/policy.ts';
 import { nameDiskFull } from './disk-errors.ts';
-import type { Download, LayerStore, UnpackedLayer } from './layer-store.ts';
+import type { Download, LayerStore, UnpackedLayer } from '../layer-store.ts';
 import { openUnpackedLayer } from './unpacked-layer.ts';
 
 export interface FolderLayerStoreOptions {

@@ -56,20 +56,7 @@ export async function startBench(
 
   const start = async (settings: Record<string, unknown> = {}): Promise<void> => {
     const merged = { listen: '127.0.0.1:0', assetmanagerdUrl: assets.url, assetWaitMs: 2_000 };
-    running = await startBuilderd(
-      settingsSchema.parse({ ...merged, ...options.settings, ...settings }),
-      {
-        dataDir,
-        isRoot: process.getuid?.() === 0,
-        clock: systemClock,
-        random: systemRandom,
-        logger: createLogger({
-          name: 'builderd',
-          level: 'debug',
-          destination: { write: (line) => void log.push(line) },
-        }),
-      },
-    );
+    running = await startHere(dataDir, { ...merged, ...options.settings, ...settings }, log);
     const url = running.url;
     client = createRpcClient(builder.BuilderService, {
       url,
@@ -117,4 +104,19 @@ export async function startBench(
       await temp.remove();
     },
   };
+}
+
+function startHere(
+  dataDir: string,
+  settings: Record<string, unknown>,
+  log: string[],
+): Promise<RunningBuilderd> {
+  const logger = createLogger({
+    name: 'builderd',
+    level: 'debug',
+    destination: { write: (line) => void log.push(line) },
+  });
+  const isRoot = process.getuid?.() === 0;
+  const surroundings = { dataDir, isRoot, clock: systemClock, random: systemRandom, logger };
+  return startBuilderd(settingsSchema.parse(settings), surroundings);
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { errnoOf, IngotError } from '@ingot/daemon-kit';
-import type { Rootfs, RootfsWriter } from './rootfs-writer.ts';
+import type { Rootfs, RootfsWriter } from '../rootfs-writer.ts';
 import { sandboxArguments, type SandboxOptions } from './sandbox.ts';
 
 export interface Tar2sqfsOptions {

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { IngotError } from '@ingot/daemon-kit';
-import type { UnpackedLayer } from './layer-store.ts';
+import type { UnpackedLayer } from '../layer-store.ts';
 
 const chunkBytes = 1024 * 1024;
 

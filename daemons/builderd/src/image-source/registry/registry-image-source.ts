@@ -8,11 +8,11 @@ import {
   type Random,
   retry,
 } from '@ingot/daemon-kit';
-import { acceptedManifestTypes, type Descriptor } from '../domain/image-manifest.ts';
-import type { ImageReference } from '../domain/image-reference.ts';
-import { maxDocumentBytes, tooLarge } from '../domain/policy.ts';
+import { acceptedManifestTypes, type Descriptor } from '../../domain/image-manifest.ts';
+import type { ImageReference } from '../../domain/image-reference.ts';
+import { maxDocumentBytes, tooLarge } from '../../domain/policy.ts';
 import { isLoopbackHost } from './address-guard.ts';
-import type { ImageRepository, ImageSource, ManifestDocument } from './image-source.ts';
+import type { ImageRepository, ImageSource, ManifestDocument } from '../image-source.ts';
 import type { RegistryAccount } from './registry-auth.ts';
 import {
   basicAuthorization,

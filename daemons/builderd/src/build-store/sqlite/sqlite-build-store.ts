@@ -1,8 +1,8 @@
 import { type Migrations, openSqlite } from '@ingot/daemon-kit';
 import type { Generated, Insertable, Kysely, Selectable, Updateable } from 'kysely';
-import { type Build, type BuildLogLine, formatVersion } from '../domain/build.ts';
-import type { RunConfig } from '../domain/image-config.ts';
-import type { BuildPatch, BuildStore } from './build-store.ts';
+import { type Build, type BuildLogLine, formatVersion } from '../../domain/build.ts';
+import type { RunConfig } from '../../domain/image-config.ts';
+import type { BuildPatch, BuildStore } from '../build-store.ts';
 
 interface BuildTable {
   sequence: Generated<number>;
