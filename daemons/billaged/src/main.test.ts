@@ -110,36 +110,35 @@ async function untilAnswered<T>(call: () => Promise<T>): Promise<T> {
 
 test('billaged killed with -9 under load: nothing acknowledged is lost, nothing is there twice', async () => {
   const { metald, gatewayd } = await clients();
-  let through = 0;
-  let done = false;
+  const progress = { through: 0, done: false };
   daemon = start();
 
   // As metald does: the same batch again until it is acknowledged, then the next.
   async function sendAll(): Promise<void> {
-    while (!done) {
-      const next = batch(through + 1, 200);
+    while (!progress.done) {
+      const next = batch(progress.through + 1, 200);
       const answer = await untilAnswered(() => metald.sendMetricsBatch(next));
-      assert.equal(Number(answer.storedThrough), through + 200);
-      through += 200;
+      assert.equal(Number(answer.storedThrough), progress.through + 200);
+      progress.through += 200;
     }
   }
 
   const sending = sendAll();
   for (let kill = 0; kill < 6; kill++) {
-    const before = through;
-    while (through === before) await delay(5);
+    const reached = progress.through;
+    while (progress.through === reached) await delay(5);
     await delay(kill * 40);
     daemon.kill('SIGKILL');
     await once(daemon, 'exit');
     // At once, while the old engine may still hold the lock.
     daemon = start();
   }
-  done = true;
+  progress.done = true;
   await sending;
 
   const range = { fromUnixMs: 0n, toUnixMs: 2n ** 62n };
   const answer = await untilAnswered(() => gatewayd.queryUsage({ tenantId: 'acme', ...range }));
-  const samples = BigInt(through);
+  const samples = BigInt(progress.through);
   assert.ok(samples > 0n);
   assert.partialDeepStrictEqual(answer.deployments[0]?.usage, {
     samples,

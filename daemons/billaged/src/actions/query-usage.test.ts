@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { hashSamples } from '@ingot/contracts';
 import { IngotError } from '@ingot/daemon-kit';
 import { SimulatedClock } from '@ingot/testkit';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { defaultPrices, rateUsage } from '../domain/rating.ts';
 import type { Sample } from '../domain/sample.ts';
 import { addUsage, noUsage, type Usage } from '../domain/usage.ts';

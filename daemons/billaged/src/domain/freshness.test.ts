@@ -65,6 +65,7 @@ test('a run is late when its host has samples that do not come, or is silent its
   const later = beat({ atMs: 1_130_000, runs: progress(1200n) });
   assert.deepEqual(causes([later], 1_131_000), ['not_sent']);
   assert.deepEqual(causes([{ ...later, runs: progress(9n) }], 1_131_000), []);
+  assert.deepEqual(causes([{ ...later, runs: [] }], 1_131_000), ['not_listed']);
   assert.deepEqual(causes([later], 1_260_000), ['host_silent']);
   assert.deepEqual(causes([], now), ['host_silent']);
 });

@@ -5,15 +5,19 @@ export const lateAfterMs = 2 * 60_000;
 
 export interface Lateness {
   run: Run;
-  /** "not_sent": the host has samples that did not come. "host_silent": no heartbeat either. */
-  cause: 'not_sent' | 'host_silent';
+  /**
+   * "not_sent": the host has samples that did not come. "host_silent": no heartbeat either.
+   * "not_listed": the host's heartbeat no longer knows a run whose end was never told.
+   */
+  cause: 'not_sent' | 'host_silent' | 'not_listed';
   /** The newest thing known of the run, Unix milliseconds. */
   sinceMs: number;
 }
 
 /**
  * The runs whose samples are overdue: their host says it has newer samples, more than `lateAfterMs`
- * newer than the last one here; or the host itself has been silent for so long.
+ * newer than the last one here; or their host no longer lists them, or has itself been silent for so
+ * long.
  *
  * @param runs - those that are not COMPLETE.
  * @param heartbeats - the newest one of each host.
@@ -36,8 +40,9 @@ export function findLateRuns(
     if (nowMs - Math.max(heartbeat?.atMs ?? 0, sinceMs) > lateAfterMs) {
       return [{ run, cause: 'host_silent', sinceMs }];
     }
-    const pending = (newest.get(runId(run)) ?? 0n) > storedThrough(record);
-    if (!heartbeat || !pending || heartbeat.atMs - sinceMs <= lateAfterMs) return [];
-    return [{ run, cause: 'not_sent', sinceMs }];
+    if (!heartbeat || heartbeat.atMs - sinceMs <= lateAfterMs) return [];
+    const lastSequence = newest.get(runId(run));
+    if (lastSequence === undefined) return [{ run, cause: 'not_listed', sinceMs }];
+    return lastSequence > storedThrough(record) ? [{ run, cause: 'not_sent', sinceMs }] : [];
   });
 }
