@@ -114,7 +114,7 @@ export class ChdbProcess {
           opened.child.kill('SIGKILL');
           throw error;
         });
-        this.#logger.info({ pid: opened.child.pid }, 'the usage store is open');
+        this.#logger.info({ enginePid: opened.child.pid }, 'the usage store is open');
         return opened;
       }
       if (this.#clock.monotonicMs() > giveUpAt) {
