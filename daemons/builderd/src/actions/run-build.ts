@@ -1,6 +1,7 @@
 import { IngotError, isIngotError } from '@ingot/daemon-kit';
 import { type Build, type BuildFailure, formatVersion, maxAttempts } from '../domain/build.ts';
 import { parseImageReference, resolvedName } from '../domain/image-reference.ts';
+import type { BuildPatch } from '../build-store/build-store.ts';
 import type { BuildContext } from './build-context.ts';
 import { BuildJournal } from './build-journal.ts';
 import { isAvailable, registerRootfs } from './register-rootfs.ts';
@@ -21,29 +22,40 @@ export async function runBuild(
   const timeout = AbortSignal.timeout(context.buildTimeoutMs);
   const signal = AbortSignal.any([stopping, timeout]);
   const attempts = build.attempts + 1;
+  let end: BuildPatch;
   try {
     // Written before the first step: if that takes the process down, it counts.
     await journal.update({ state: 'running', step: 'resolve', attempts });
     if (attempts > maxAttempts) throw gaveUp(build.attempts);
     if (attempts > 1) await journal.log('builderd was restarted; the build starts again');
-    await perform(context, build, journal, signal);
+    end = await perform(context, build, journal, signal);
   } catch (error) {
     if (stopping.aborted) return;
     const failure = describeFailure(context, build, journal, timeout.aborted ? undefined : error);
     await journal.log(`failed: ${failure.message}`);
-    await journal.update({ state: 'failed', failure, finishedAtMs: context.clock.now() });
-  } finally {
-    await context.workspace.remove(build.id);
-    await context.layers.trim();
+    end = { state: 'failed', failure };
+  }
+  // Before the end is announced, so that an ended build has left nothing behind.
+  await cleanUp(context, build);
+  await journal.update({ ...end, finishedAtMs: context.clock.now() });
+}
+
+async function cleanUp({ workspace, layers, logger }: BuildContext, build: Build): Promise<void> {
+  try {
+    await workspace.remove(build.id);
+    await layers.trim();
+  } catch (error) {
+    logger.error({ err: error, buildId: build.id }, 'a build could not be cleaned up');
   }
 }
 
+/** The steps of a build, up to what its success is. */
 async function perform(
   context: BuildContext,
   build: Build,
   journal: BuildJournal,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<BuildPatch> {
   const reference = parseImageReference(build.image);
   const repository = context.images.open(reference, signal);
   await journal.log(`resolving ${build.image}`);
@@ -52,9 +64,10 @@ async function perform(
   await journal.update({ resolvedImage });
   await journal.log(`it is ${resolvedImage}`);
 
-  await context.perImage.run(`${build.tenantId} ${resolvedImage}`, async () => {
+  return context.perImage.run(`${build.tenantId} ${resolvedImage}`, async () => {
     signal.throwIfAborted();
-    if (await reuse(context, build, journal, resolvedImage, signal)) return;
+    const earlier = await findReusable(context, build, journal, resolvedImage, signal);
+    if (earlier) return earlier;
     const image = await resolveImage(context, repository, document);
     await journal.update({ config: image.config.run });
     const pulled = { tenantId: build.tenantId, image, repository };
@@ -69,38 +82,28 @@ async function perform(
     await journal.enter('register');
     const assetId = await registerRootfs(context, build, resolvedImage, rootfs, signal);
     await journal.log(`registered as asset ${assetId}`);
-    await succeed(context, journal, assetId, false);
+    return { state: 'succeeded', rootfsAssetId: assetId, cached: false };
   });
 }
 
-/** Ends the build with an earlier result when that is still there. */
-async function reuse(
+/** What the build's end is if an earlier result is still there. */
+async function findReusable(
   context: BuildContext,
   build: Build,
   journal: BuildJournal,
   resolvedImage: string,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<BuildPatch | undefined> {
   const { tenantId } = build;
   const earlier = await context.store.findReusable({ tenantId, resolvedImage, formatVersion });
-  if (!earlier?.config) return false;
-  if (!(await isAvailable(context, earlier.rootfsAssetId, signal))) {
-    await journal.log(`asset ${earlier.rootfsAssetId} of build ${earlier.id} is gone; building`);
-    return false;
+  if (!earlier?.config) return undefined;
+  const { id, config, rootfsAssetId } = earlier;
+  if (!(await isAvailable(context, rootfsAssetId, signal))) {
+    await journal.log(`asset ${rootfsAssetId} of build ${id} is gone; building`);
+    return undefined;
   }
-  await journal.update({ config: earlier.config });
-  await journal.log(`asset ${earlier.rootfsAssetId} of build ${earlier.id} is reused`);
-  await succeed(context, journal, earlier.rootfsAssetId, true);
-  return true;
-}
-
-async function succeed(
-  { clock }: BuildContext,
-  journal: BuildJournal,
-  rootfsAssetId: string,
-  cached: boolean,
-): Promise<void> {
-  await journal.update({ state: 'succeeded', rootfsAssetId, cached, finishedAtMs: clock.now() });
+  await journal.log(`asset ${rootfsAssetId} of build ${id} is reused`);
+  return { state: 'succeeded', config, rootfsAssetId, cached: true };
 }
 
 function gaveUp(attempts: number): IngotError {

@@ -84,7 +84,8 @@ export class FolderLayerStore implements LayerStore {
       await this.#checkStored(path, blob);
       malformed(`layer ${blob.digest} cannot be decompressed (${messageOf(error)})`);
     }
-    if (hex(packed) !== blob.digest) await this.#drop(path, blob, hex(packed));
+    const digest = hex(packed);
+    if (digest !== blob.digest) await this.#drop(path, blob, digest);
     const diffId = hex(unpacked);
     if (diffId !== target.diffId) {
       throw new IngotError(
@@ -153,7 +154,8 @@ async function writeChecked(
   });
   await pipeline(bytes, check, createWriteStream(path, { mode: 0o600 }));
   if (size !== blob.size) mismatch(blob, `${size} bytes instead of ${blob.size}`, wrongBytes);
-  if (hex(hash) !== blob.digest) mismatch(blob, hex(hash), wrongBytes);
+  const digest = hex(hash);
+  if (digest !== blob.digest) mismatch(blob, digest, wrongBytes);
 }
 
 const wrongBytes = 'the registry or something on the way changes data; push the image again';
