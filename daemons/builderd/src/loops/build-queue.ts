@@ -28,14 +28,17 @@ export function startBuildQueue(options: {
   const running = new Map<string, { tenantId: string; done: Promise<void> }>();
 
   const start = (build: Build): void => {
-    const done = run(build, stopping.signal)
-      .catch((error: unknown) => {
-        logger.error({ err: error, buildId: build.id }, 'a build could not be run');
-      })
-      .finally(() => {
+    const done = run(build, stopping.signal).then(
+      () => {
         running.delete(build.id);
         loop.kick();
-      });
+      },
+      (error: unknown) => {
+        // Such as a disk too full to record anything: try again at the next look, not at once.
+        logger.error({ err: error, buildId: build.id }, 'a build could not be run');
+        running.delete(build.id);
+      },
+    );
     running.set(build.id, { tenantId: build.tenantId, done });
   };
   const fill = async (): Promise<void> => {
