@@ -1,0 +1,47 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { systemClock, systemRandom } from '@ingot/daemon-kit';
+import type { Output } from './context.ts';
+import { runProgram } from './program.ts';
+
+const interruption = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    if (interruption.signal.aborted) process.stderr.write('still ending; please wait\n');
+    else interruption.abort(new Error(signal));
+  });
+}
+
+// A reader that went away (`| head`) ends the command, not with a stack trace.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    interruption.abort(error);
+  });
+}
+
+function output(stream: NodeJS.WriteStream): Output {
+  return {
+    write: (text) => void stream.write(text),
+    // Undefined, whatever its type says, where there is no terminal.
+    isTerminal: stream.isTTY === true && process.env['TERM'] !== 'dumb',
+    get columns() {
+      return stream.columns || 80;
+    },
+  };
+}
+
+process.exitCode = await runProgram(process.argv.slice(2), {
+  env: process.env,
+  repoDir: join(import.meta.dirname, '../../..'),
+  cwd: process.cwd(),
+  pid: process.pid,
+  isRoot: process.geteuid?.() === 0,
+  nodePath: process.execPath,
+  out: output(process.stdout),
+  err: output(process.stderr),
+  clock: systemClock,
+  random: systemRandom,
+  newId: randomUUID,
+  interrupted: interruption.signal,
+});
