@@ -1,0 +1,37 @@
+import type { Client } from '@connectrpc/connect';
+import type { builder, metal } from '@ingot/contracts';
+import type { Clock, Logger } from '@ingot/daemon-kit';
+import type { Settings } from '../config.ts';
+import type { Deployment } from '../domain/deployment.ts';
+import type { DeploymentStore } from '../store/deployment-store.ts';
+import type { Feed } from './feed.ts';
+
+/** What the gateway's actions work with. */
+export interface Context {
+  store: DeploymentStore;
+  builder: Client<typeof builder.BuilderService>;
+  metal: Client<typeof metal.VmService>;
+  routes: Routes;
+  /** Told after every commit: the rollout's id for its events, the deployment's for its state. */
+  feed: Feed;
+  clock: Clock;
+  logger: Logger;
+  /** A fresh random UUID. */
+  newId: () => string;
+  settings: Settings;
+}
+
+/** Customers' traffic, as far as actions are concerned. */
+export interface Routes {
+  /** Makes requests for the deployment's name go where the books say. */
+  apply(deployment: Deployment): void;
+  /** The name is unknown from now on. */
+  remove(name: string): void;
+  /** Resolves when no request of the VM is running, or after `ms`. */
+  drained(vmId: string, ms: number, signal: AbortSignal): Promise<void>;
+  /** Cuts what still runs and closes every connection to the VM. */
+  close(vmId: string): Promise<void>;
+}
+
+/** No single call to another daemon takes longer; a longer one is tried again. */
+export const callTimeoutMs = 30_000;

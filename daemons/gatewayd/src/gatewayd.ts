@@ -1,0 +1,138 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { billing, builder, gateway, metal } from '@ingot/contracts';
+import {
+  type Clock,
+  createMetrics,
+  createRpcClient,
+  loadIdentity,
+  type Logger,
+  parseListen,
+  type Random,
+  startRpcServer,
+} from '@ingot/daemon-kit';
+import { bootstrap } from './actions/bootstrap.ts';
+import type { Context } from './actions/context.ts';
+import { Feed } from './actions/feed.ts';
+import { Authenticator } from './actions/keys.ts';
+import type { Settings } from './config.ts';
+import { Reconciler } from './loops/reconcile.ts';
+import { VmWatch } from './loops/watch-vms.ts';
+import { serveDashboard } from './proxy/dashboard.ts';
+import {
+  type FrontDoorOptions,
+  joinUpgrades,
+  serveDeployments,
+  serverOptions,
+} from './proxy/front-door.ts';
+import { RouteTable } from './proxy/route-table.ts';
+import { keyService, tenantService, usageService } from './rpc/account-services.ts';
+import { authentication } from './rpc/authenticate.ts';
+import { deployService } from './rpc/deploy-service.ts';
+import { DeploymentStore } from './store/deployment-store.ts';
+import { openDatabase } from './store/schema.ts';
+import { TenantStore } from './store/tenant-store.ts';
+
+const dashboardDir = join(import.meta.dirname, '../../../apps/dashboard/page');
+
+export interface Dependencies {
+  /** Absolute; the gateway's own part of it is "gatewayd", certificates are in "pki". */
+  dataDir: string;
+  logger: Logger;
+  clock: Clock;
+  random: Random;
+}
+
+export interface Gatewayd {
+  url: string;
+  /** Where the admin key is. */
+  keyFile: string;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts the gateway: what was going on when it last ended goes on.
+ *
+ * @throws IngotError port_taken, config_invalid
+ */
+export async function startGatewayd(settings: Settings, deps: Dependencies): Promise<Gatewayd> {
+  const { dataDir, logger, clock, random } = deps;
+  const identity = await loadIdentity(join(dataDir, 'pki'), 'gatewayd');
+  const ownDir = join(dataDir, 'gatewayd');
+  const keyFile = join(ownDir, 'admin.key');
+  const db = openDatabase(join(ownDir, 'gatewayd.db'));
+  const routes = new RouteTable();
+  const newId = (): string => randomUUID();
+  const peer = (name: 'builderd' | 'metald' | 'billaged') => ({
+    url: settings[`${name}Url`],
+    identity,
+    expect: name,
+  });
+  const store = new DeploymentStore(db);
+  const context: Context = {
+    ...{ store, routes, clock, logger, newId, settings },
+    builder: createRpcClient(builder.BuilderService, peer('builderd')),
+    metal: createRpcClient(metal.VmService, peer('metald')),
+    feed: new Feed(),
+  };
+  const billingClient = createRpcClient(billing.UsageService, peer('billaged'));
+  const keys = { tenants: new TenantStore(db), clock, newId, randomBytes };
+  await bootstrap(keys, keyFile, logger);
+  await restoreRoutes(store, routes);
+
+  const kick = (id: string): void => reconciler?.kick(id);
+  let reconciler: Reconciler | undefined;
+  let watch: VmWatch | undefined;
+  let port = settings.publicPort ?? parseListen(settings.listen).port;
+  const view = {
+    urlOf: (name: string) => `http://${name}.${settings.domain}${port === 80 ? '' : `:${port}`}`,
+    isBillingDegraded: (vmId: string) => watch?.known(vmId)?.billingDegraded ?? false,
+  };
+  const frontDoor: FrontDoorOptions = {
+    ...{ routes, domain: settings.domain },
+    upstreamTimeoutMs: settings.upstreamTimeoutSeconds * 1000,
+  };
+  const server = await startRpcServer({
+    listen: settings.listen,
+    routes: (router) => {
+      router.service(gateway.DeployService, deployService(context, view, kick));
+      router.service(gateway.TenantService, tenantService(keys));
+      router.service(gateway.KeyService, keyService(keys));
+      const usage = usageService({ store, billing: billingClient, clock });
+      router.service(gateway.UsageService, usage);
+    },
+    interceptors: [authentication(new Authenticator(keys))],
+    readiness: () => ({ ready: reconciler !== undefined, reasons: [] }),
+    metrics: createMetrics('gatewayd'),
+    logger,
+    first: serveDeployments(frontDoor),
+    serverOptions,
+    fallback: serveDashboard(dashboardDir),
+  });
+  port = settings.publicPort ?? server.port;
+  if (server.http) joinUpgrades(server.http, frontDoor);
+  watch = new VmWatch(context, random, kick);
+  reconciler = new Reconciler(context, random, (id) => watch?.known(id));
+  logger.info({ url: server.url, keyFile }, 'gatewayd is up');
+
+  return {
+    url: server.url,
+    keyFile,
+    stop: async () => {
+      await reconciler?.stop();
+      await watch?.stop();
+      const closed = server.close();
+      await routes.closeAll();
+      await closed;
+      await db.destroy();
+    },
+  };
+}
+
+/** Routes are there before the first request is. */
+async function restoreRoutes(store: DeploymentStore, routes: RouteTable): Promise<void> {
+  for (const id of await store.listIds()) {
+    const deployment = await store.load(id);
+    if (deployment) routes.apply(deployment);
+  }
+}
