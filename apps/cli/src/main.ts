@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
+import { isatty } from 'node:tty';
 import { systemClock, systemRandom } from '@ingot/daemon-kit';
 import type { Output } from './context.ts';
 import { runProgram } from './program.ts';
@@ -20,11 +21,10 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
-function output(stream: NodeJS.WriteStream): Output {
+function output(stream: NodeJS.WriteStream & { fd: number }): Output {
   return {
     write: (text) => void stream.write(text),
-    // Undefined, whatever its type says, where there is no terminal.
-    isTerminal: stream.isTTY === true && process.env['TERM'] !== 'dumb',
+    isTerminal: isatty(stream.fd) && process.env['TERM'] !== 'dumb',
     get columns() {
       return stream.columns || 80;
     },

@@ -14,8 +14,8 @@ interface DeployOptions {
   image: string;
   vcpu: number;
   memory: number;
-  port: number;
-  env: string[];
+  port?: number;
+  env?: string[];
 }
 
 export function addDeploy(program: Command, run: RunCommand): void {
@@ -26,8 +26,8 @@ export function addDeploy(program: Command, run: RunCommand): void {
     .requiredOption('--image <reference>', 'container image, such as 127.0.0.1:5000/shop:1')
     .option('--vcpu <count>', 'virtual processors', parseInteger, 1)
     .option('--memory <size>', 'memory, such as 256M or 1G; a bare number is MiB', parseMemory, 128)
-    .option('--port <port>', "port the app listens on (default: the image's)", parseInteger, 0)
-    .option('--env <KEY=value>', 'add to its environment; may be repeated', collectEnv, [])
+    .option('--port <port>', "port the app listens on (default: the image's)", parseInteger)
+    .option('--env <KEY=value>', 'add to its environment; may be repeated', collectEnv)
     .action(run((context, options: DeployOptions) => deploy(context, options)));
 }
 
@@ -37,10 +37,10 @@ async function deploy(context: CommandContext, options: DeployOptions): Promise<
     spec: {
       name: options.name,
       image: options.image,
-      env: options.env,
+      env: options.env ?? [],
       vcpus: options.vcpu,
       memoryMib: options.memory,
-      port: options.port,
+      port: options.port ?? 0,
     },
     idempotencyKey: context.newId(),
   });
@@ -88,7 +88,7 @@ export function parseMemory(text: string): number {
   return Number(match[1]) * (match[2]?.toUpperCase().startsWith('G') ? 1024 : 1);
 }
 
-function collectEnv(text: string, before: string[]): string[] {
+function collectEnv(text: string, before: string[] = []): string[] {
   if (!/^[^=]+=/.test(text)) throw new InvalidArgumentError('It must be KEY=value.');
   return [...before, text];
 }

@@ -9,7 +9,6 @@ import { hostChecks, requireAll } from '../system/checks.ts';
 import { daemonNames } from '../system/daemons.ts';
 import { upDetached } from '../system/detach.ts';
 import {
-  askRegistry,
   deployExample,
   pickRegistryPort,
   publishExamples,
@@ -17,8 +16,11 @@ import {
 } from '../system/example.ts';
 import { endLeftovers, Instance } from '../system/instance.ts';
 import { requireFree } from '../system/port-holder.ts';
-import { processRef } from '../system/process-ref.ts';
+import { type ProcessRef, processRef } from '../system/process-ref.ts';
 import { RunState, type UpRecord } from '../system/run-state.ts';
+
+/** Who calls the daemons on the operator's behalf, such as to collect garbage. */
+const operatorName = 'operator';
 
 interface UpOptions {
   detach?: boolean;
@@ -39,7 +41,7 @@ async function up(context: CommandContext, options: UpOptions): Promise<ExitCode
   if (options.detach) return upDetached(context, options.deployExample ?? false);
   const runState = new RunState(context.settings.dataDir);
   const record: UpRecord = {
-    process: requireSelf(context),
+    ...requireSelf(context),
     phase: 'starting',
     listen: { ...context.settings.listen },
   };
@@ -65,7 +67,7 @@ async function runLocked(
   try {
     await endLeftovers(context, runState, report);
     await requirePorts(context);
-    await ensurePki(join(dataDir, 'pki'), daemonNames);
+    await ensurePki(join(dataDir, 'pki'), [...daemonNames, operatorName]);
     await instance.startDaemons(context.interrupted);
     const example = options.deployExample ? await bringExample(context, instance) : {};
     runState.update({ ...record, phase: 'ready' });
@@ -97,11 +99,7 @@ interface ExampleResult {
 async function bringExample(context: CommandContext, instance: Instance): Promise<ExampleResult> {
   const report = (line: string): void => context.out.write(`${line}\n`);
   const registryPort = await pickRegistryPort(context, report);
-  await instance.start(
-    registrySpec(context, registryPort),
-    () => askRegistry(registryPort),
-    context.interrupted,
-  );
+  await instance.start(registrySpec(context, registryPort), context.interrupted);
   await publishExamples(context, registryPort);
   const url = await deployExample(context, registryPort);
   return { url, registryPort };
@@ -130,7 +128,7 @@ function adminKey(dataDir: string): string {
   }
 }
 
-function requireSelf({ pid }: CommandContext): UpRecord['process'] {
+function requireSelf({ pid }: CommandContext): ProcessRef {
   const self = processRef(pid);
   if (self) return self;
   throw new IngotError('not_supported', '/proc does not show this process', {

@@ -12,6 +12,8 @@ export interface ChildSpec {
   readonly cwd: string;
   /** The process's whole environment. */
   readonly env: Readonly<Record<string, string>>;
+  /** Asks the running process whether it can work. */
+  readonly probe: () => Promise<ProbeResult>;
 }
 
 export interface ChildSurroundings {
@@ -32,10 +34,9 @@ export interface ProbeResult {
 const stopGraceMs = 12_000;
 const readyTimeoutMs = 120_000;
 const pollMs = 50;
-/** A process that lived this long counts as having worked. */
-const steadyMs = 60_000;
-const maxQuickDeaths = 5;
-const restartBaseMs = 500;
+/** So many deaths in a row without having been ready, and a process is not started again. */
+const maxVainStarts = 6;
+const restartBaseMs = 200;
 
 /**
  * One process that `ingot up` starts, in a session of its own so that a Ctrl-C in the terminal
@@ -51,7 +52,7 @@ export class Child {
   #hasExited = true;
   #logFrom = 0;
   #restarts = 0;
-  #quickDeaths = 0;
+  #vainStarts = 0;
   #watching: Promise<void> | undefined;
 
   constructor(spec: ChildSpec, around: ChildSurroundings) {
@@ -98,7 +99,7 @@ export class Child {
    *
    * @throws IngotError unavailable with the end of its log when it dies before or takes too long.
    */
-  async ready(probe: () => Promise<ProbeResult>, signal: AbortSignal): Promise<readonly string[]> {
+  async ready(signal: AbortSignal): Promise<readonly string[]> {
     const { clock } = this.#around;
     const deadline = clock.monotonicMs() + readyTimeoutMs;
     let last: ProbeResult;
@@ -107,7 +108,7 @@ export class Child {
       if (this.#hasExited) {
         throw this.#failure(`${this.spec.name} ${await this.#exited} before it was ready`);
       }
-      last = await probe();
+      last = await this.spec.probe();
       if (last.ready) return last.reasons;
       await clock.sleep(pollMs, signal);
     } while (clock.monotonicMs() < deadline);
@@ -135,32 +136,42 @@ export class Child {
       this.#stopping.signal.addEventListener('abort', () => resolve(undefined));
     });
     while (!this.#stopping.signal.aborted) {
-      const startedAt = clock.monotonicMs();
       const end = await Promise.race([this.#exited, stopped]);
       if (end === undefined || this.#stopping.signal.aborted) return;
-      this.#quickDeaths = clock.monotonicMs() - startedAt > steadyMs ? 1 : this.#quickDeaths + 1;
       this.#record(false);
       for (const line of readTail(this.#log(), this.#logFrom, 3)) report(`  | ${line}`);
-      if (this.#quickDeaths > maxQuickDeaths) {
+      if (this.#vainStarts >= maxVainStarts) {
         report(
-          `✗ ${name} ${end} ${this.#quickDeaths} times in a row and is not started again; ` +
+          `✗ ${name} ${end}; it was started ${maxVainStarts} times in vain and is not started again: ` +
             `correct the cause (${this.#log()}), then: ingot down, ingot up`,
         );
         return;
       }
       report(`✗ ${name} ${end}; it is started again`);
-      const waitMs = restartBaseMs * 2 ** (this.#quickDeaths - 1);
+      const waitMs = restartBaseMs * 2 ** this.#vainStarts;
       await clock.sleep(waitMs, this.#stopping.signal).catch(() => undefined);
       if (this.#stopping.signal.aborted) return;
       this.#restarts += 1;
+      this.#vainStarts += 1;
       await this.start().catch((error: unknown) => report(`✗ ${name}: ${messageOf(error)}`));
+      void this.#noteReady();
+    }
+  }
+
+  /** Once a process that was started again works, its earlier deaths no longer count. */
+  async #noteReady(): Promise<void> {
+    try {
+      await this.ready(this.#stopping.signal);
+      this.#vainStarts = 0;
+    } catch {
+      // It died or was stopped: #watch and stop see to that.
     }
   }
 
   #record(running: boolean): void {
     if (!this.#process) return;
     this.#around.runState.writeChild(this.spec.name, {
-      process: this.#process,
+      ...this.#process,
       startedAtUnixMs: this.#around.clock.now(),
       restarts: this.#restarts,
       running,

@@ -44,7 +44,7 @@ export async function upDetached(
   const runState = new RunState(settings.dataDir);
   const isReady = (): boolean => {
     const up = runState.up();
-    return up?.process.pid === child.pid && up?.phase === 'ready';
+    return up?.pid === child.pid && up?.phase === 'ready';
   };
   let from = log.from;
   while (child.exitCode === null && child.signalCode === null) {

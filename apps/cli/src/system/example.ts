@@ -78,11 +78,12 @@ export function registrySpec(context: CommandContext, port: number): ChildSpec {
     args: ['serve', configPath],
     cwd: dir,
     env: { PATH: context.env['PATH'] ?? '/usr/bin:/bin', OTEL_TRACES_EXPORTER: 'none' },
+    probe: () => askRegistry(port),
   };
 }
 
 /** Whether the registry answers. */
-export async function askRegistry(port: number): Promise<ProbeResult> {
+async function askRegistry(port: number): Promise<ProbeResult> {
   const status = await getStatus(`http://${registryHost}:${port}/v2/`);
   return status === 200 ? { ready: true, reasons: [] } : { ready: false, reasons: ['no answer'] };
 }

@@ -27,6 +27,7 @@ export function daemonSpec(context: CommandContext, name: DaemonName): ChildSpec
       listen: settings.listen,
       section: settings.sections[name],
     }),
+    probe: () => askReadiness(name, settings.listen[name], settings.dataDir),
   };
 }
 
@@ -44,31 +45,18 @@ export class Instance {
   /** Starts the five daemons, wave by wave, each once what it calls is ready. */
   async startDaemons(signal: AbortSignal): Promise<void> {
     for (const wave of startWaves) {
-      await settleAll(wave.map((name) => this.#startDaemon(name, signal)));
+      await settleAll(wave.map((name) => this.start(daemonSpec(this.#context, name), signal)));
     }
   }
 
-  async #startDaemon(name: DaemonName, signal: AbortSignal): Promise<void> {
-    const { dataDir, listen } = this.#context.settings;
-    await this.start(
-      daemonSpec(this.#context, name),
-      () => askReadiness(name, listen[name], dataDir),
-      signal,
-    );
-  }
-
   /** Starts one process, waits until it is ready, and looks after it from then on. */
-  async start(
-    spec: ChildSpec,
-    probe: Parameters<Child['ready']>[0],
-    signal: AbortSignal,
-  ): Promise<void> {
+  async start(spec: ChildSpec, signal: AbortSignal): Promise<void> {
     const { clock, report } = this.#around;
     const startedAt = clock.monotonicMs();
     const child = new Child(spec, this.#around);
     this.#children.push(child);
     await child.start();
-    const degraded = await child.ready(probe, signal);
+    const degraded = await child.ready(signal);
     child.watch();
     report(`✓ ${spec.name} is ready (${formatDuration(clock.monotonicMs() - startedAt)})`);
     for (const reason of degraded) report(`  ! ${reason}`);

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { isAlive, type ProcessRef, processRefSchema } from './process-ref.ts';
 
 const childSchema = z.object({
-  process: processRefSchema,
+  ...processRefSchema.shape,
   startedAtUnixMs: z.number(),
   /** How often it died and was started again. */
   restarts: z.number().int(),
@@ -16,7 +16,7 @@ const childSchema = z.object({
 export type ChildRecord = z.infer<typeof childSchema>;
 
 const upSchema = z.object({
-  process: processRefSchema,
+  ...processRefSchema.shape,
   phase: z.enum(['starting', 'ready', 'stopping']),
   /** Where the running instance is reached; settings may have changed since. */
   listen: z.record(z.string(), z.string()),
@@ -39,7 +39,7 @@ export class RunState {
    */
   lock(record: UpRecord): void {
     mkdirSync(this.#dir, { recursive: true, mode: 0o755 });
-    const draft = this.#path(`up.${record.process.pid}`);
+    const draft = this.#path(`up.${record.pid}`);
     writeFileSync(draft, JSON.stringify(record));
     try {
       for (;;) {
@@ -50,14 +50,14 @@ export class RunState {
           if (errnoOf(error) !== 'EEXIST') throw error;
         }
         const other = this.up();
-        if (other && isAlive(other.process)) {
+        if (other && isAlive(other)) {
           throw new IngotError(
             'illegal_state',
-            `Ingot already runs on ${join(this.#dir, '..')} (process ${other.process.pid})`,
+            `Ingot already runs on ${join(this.#dir, '..')} (process ${other.pid})`,
             { remedy: '`ingot status` shows it, `ingot down` ends it; --data-dir takes another' },
           );
         }
-        this.#removeStaleLock(record.process.pid, other);
+        this.#removeStaleLock(record.pid, other);
       }
     } finally {
       rmSync(draft, { force: true });
@@ -74,7 +74,7 @@ export class RunState {
       throw error;
     }
     const moved = this.#read(`up.stale.${pid}`, upSchema);
-    if (moved && moved.process.pid !== stale?.process.pid && isAlive(moved.process)) {
+    if (moved && moved.pid !== stale?.pid && isAlive(moved)) {
       linkSync(aside, this.#path('up'));
     }
     rmSync(aside, { force: true });
@@ -126,7 +126,7 @@ export class RunState {
   }
 }
 
-/** Whether a record's process is the one it was written for, and there. */
-export function aliveProcess(record: { process: ProcessRef } | undefined): ProcessRef | undefined {
-  return record && isAlive(record.process) ? record.process : undefined;
+/** A record's process, if it still is the one it was written for. */
+export function aliveProcess<T extends ProcessRef>(record: T | undefined): T | undefined {
+  return record && isAlive(record) ? record : undefined;
 }
