@@ -7,7 +7,16 @@
  * OUTDIR is .cache/guest unless given. Nothing is done when its inputs have not changed.
  */
 import { createHash } from 'node:crypto';
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import {
+  copyFile,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  writeFile,
+} from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { runCommand } from '@ingot/daemon-kit';
@@ -41,12 +50,17 @@ async function buildGuest(outDir: string, refreshKernel: boolean): Promise<Guest
     const init = await compileInit(work);
     const made = join(work, 'made');
     await mkdir(made);
-    await writeFile(join(made, 'initrd'), await packInitrd(init, kernelDir, kernel), { mode: 0o444 });
+    await writeFile(join(made, 'initrd'), await packInitrd(init, kernelDir, kernel), {
+      mode: 0o444,
+    });
     await copyFile(join(kernelDir, 'vmlinux'), join(made, 'vmlinux'));
     const manifest: GuestManifest = {
       kernel: { package: kernel.package, version: kernel.version },
       inputs,
-      files: { vmlinux: await hashFile(join(made, 'vmlinux')), initrd: await hashFile(join(made, 'initrd')) },
+      files: {
+        vmlinux: await hashFile(join(made, 'vmlinux')),
+        initrd: await hashFile(join(made, 'initrd')),
+      },
     };
     await writeFile(join(made, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
     await rm(outDir, { recursive: true, force: true });
@@ -64,7 +78,11 @@ async function compileInit(work: string): Promise<Buffer> {
   return readFile(binary);
 }
 
-async function packInitrd(init: Buffer, kernelDir: string, kernel: KernelManifest): Promise<Buffer> {
+async function packInitrd(
+  init: Buffer,
+  kernelDir: string,
+  kernel: KernelManifest,
+): Promise<Buffer> {
   const directories = ['dev', 'proc', 'sys', 'modules', 'mnt', 'mnt/image', 'mnt/disk', 'mnt/root'];
   const entries: CpioEntry[] = directories.map((path) => ({ path, mode: 0o040755 }));
   // The kernel opens it for PID 1 before PID 1 can mount anything.
@@ -109,7 +127,9 @@ async function hashFile(path: string): Promise<string> {
 /** The manifest of a directory whose every file is there and unchanged; else undefined. */
 async function readManifest(dir: string): Promise<GuestManifest | undefined> {
   try {
-    const manifest = JSON.parse(await readFile(join(dir, 'manifest.json'), 'utf8')) as GuestManifest;
+    const manifest = JSON.parse(
+      await readFile(join(dir, 'manifest.json'), 'utf8'),
+    ) as GuestManifest;
     for (const [name, sha256] of Object.entries(manifest.files)) {
       if ((await hashFile(join(dir, name))) !== sha256) return undefined;
     }
@@ -125,4 +145,6 @@ const { values, positionals } = parseArgs({
 });
 const outDir = resolve(positionals[0] ?? join(cacheDir, 'guest'));
 const manifest = await buildGuest(outDir, values['refresh-kernel']);
-process.stdout.write(`guest on ${manifest.kernel.package} ${manifest.kernel.version} in ${outDir}\n`);
+process.stdout.write(
+  `guest on ${manifest.kernel.package} ${manifest.kernel.version} in ${outDir}\n`,
+);

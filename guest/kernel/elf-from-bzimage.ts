@@ -63,7 +63,7 @@ export function unpackPayload(payload: BzImagePayload): Buffer {
 function unpackLegacyLz4(stream: Buffer, outputBytes: number): Buffer {
   const output = Buffer.allocUnsafe(outputBytes);
   let written = 0;
-  for (let at = 4; at < stream.length; ) {
+  for (let at = 4; at < stream.length;) {
     const length = stream.readUInt32LE(at);
     written = unpackLz4Block(stream.subarray(at + 4, at + 4 + length), output, written);
     at += 4 + length;
