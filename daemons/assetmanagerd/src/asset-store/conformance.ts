@@ -46,8 +46,8 @@ export function testAssetStore(name: string, open: (folder: string) => Promise<A
   check('places the bytes read-only, any number of times', async (store, folder) => {
     const id = randomUUID();
     await store.write(id, streamOf(['bytes']));
-    for (const name of ['one', 'two']) {
-      const path = join(folder, name);
+    for (const file of ['one', 'two']) {
+      const path = join(folder, file);
       await store.place(id, path);
       assert.equal(await readFile(path, 'utf8'), 'bytes');
       assert.equal((await stat(path)).mode & 0o777, 0o444);
