@@ -32,17 +32,7 @@ test('references as docker reads them', () => {
 test('what is no reference is refused', () => {
   for (const text of [
     ...['', '/', 'a/', '/a', 'a//b', 'A', 'a/B', 'a:', 'a:-x', 'a b', 'http://a/b', 'a@sha256:12'],
-    ...[
-      'a@md5:12',
-      '-a',
-      'a-',
-      'a..b',
-      'a___b',
-      'host:port/a',
-      `${'a'.repeat(300)}`,
-      '../a',
-      'a/../b',
-    ],
+    ...['a@md5:12', '-a', 'a-', 'a..b', 'a___b', 'host:port/a', 'a'.repeat(300), '../a', 'a/../b'],
     ...['a:tag:tag', 'h:1/a@b@c', 'a\n', 'ex ample.com/a', `a:${'x'.repeat(129)}`, '.hidden/a'],
   ]) {
     assert.throws(

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { dir, file, hardLink, opaque, type TarEntry, whiteout, writeTar } from '@ingot/testkit';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import type { LayerTar } from './layer-tar.ts';
 import { mergeLayers } from './merge-layers.ts';
 import { writeTar as writeMerged } from './write-tar.ts';
@@ -66,7 +66,7 @@ function mergeNaively(layers: readonly (readonly TarEntry[])[]): Map<string, str
         continue;
       }
       const text =
-        type === 'link' ? (tree.get(linkname) ?? before.get(linkname) ?? '') : `${content}`;
+        type === 'link' ? (tree.get(linkname) ?? before.get(linkname) ?? '') : String(content);
       remove(name);
       tree.set(name, text);
     }
