@@ -1,9 +1,9 @@
-import { join } from 'node:path';
 import { type IngotError, isIngotError, messageOf, runCommand } from '@ingot/daemon-kit';
 import type { CommandContext } from '../context.ts';
 import { formatDuration } from '../output/duration.ts';
 import { Child, type ChildSpec, type ChildSurroundings } from './child.ts';
 import { daemonEnvironment, type DaemonName, daemonNames, startWaves } from './daemons.ts';
+import { readable } from './log-file.ts';
 import { endProcess } from './process-ref.ts';
 import { askReadiness } from './readiness.ts';
 import { aliveProcess, type RunState } from './run-state.ts';
@@ -112,9 +112,9 @@ export async function removeVms(
     });
     return true;
   } catch (error) {
-    report(`✗ not every VM could be removed: ${messageOf(error)}`);
-    if (isIngotError(error)) for (const line of error.log) report(`  | ${line}`);
-    report(`  → correct the cause, then: node ${join(...spec.args.slice(1))} --remove-everything`);
+    report(`✗ not every microVM could be removed: ${messageOf(error).split(': {')[0] ?? ''}`);
+    if (isIngotError(error)) for (const line of error.log) report(`  | ${readable(line)}`);
+    report(`  → correct the cause, then: ingot down --data-dir ${context.settings.dataDir}`);
     return false;
   }
 }

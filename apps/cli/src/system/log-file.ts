@@ -44,7 +44,8 @@ const levelNames: Readonly<Record<number, string>> = {
   60: 'fatal',
 };
 
-function readable(line: string): string {
+/** A daemon's JSON line as "level: message → remedy"; any other line as it is. */
+export function readable(line: string): string {
   try {
     const { level, msg, remedy } = JSON.parse(line) as Record<string, unknown>;
     if (typeof msg !== 'string') return line;
