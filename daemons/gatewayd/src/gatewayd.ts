@@ -33,6 +33,8 @@ import { DeploymentStore } from './store/deployment-store.ts';
 import { openDatabase } from './store/schema.ts';
 import { TenantStore } from './store/tenant-store.ts';
 
+/** No single call to another daemon takes longer. */
+const callTimeoutMs = 30_000;
 const dashboardDir = join(import.meta.dirname, '../../../apps/dashboard/page');
 
 export interface Dependencies {
@@ -69,7 +71,12 @@ export async function startGatewayd(settings: Settings, deps: Dependencies): Pro
     expect: name,
   });
   const store = new DeploymentStore(db);
+  const stopping = new AbortController();
   const context: Context = {
+    call: (moreMs = 0) => ({
+      timeoutMs: callTimeoutMs + moreMs,
+      signal: AbortSignal.any([stopping.signal]),
+    }),
     ...{ store, routes, clock, logger, newId, settings },
     builder: createRpcClient(builder.BuilderService, peer('builderd')),
     metal: createRpcClient(metal.VmService, peer('metald')),
@@ -98,11 +105,14 @@ export async function startGatewayd(settings: Settings, deps: Dependencies): Pro
       router.service(gateway.DeployService, deployService(context, view, kick));
       router.service(gateway.TenantService, tenantService(keys));
       router.service(gateway.KeyService, keyService(keys));
-      const usage = usageService({ store, billing: billingClient, clock });
+      const usage = usageService({ ...context, billing: billingClient });
       router.service(gateway.UsageService, usage);
     },
     interceptors: [authentication(new Authenticator(keys))],
-    readiness: () => ({ ready: reconciler !== undefined, reasons: [] }),
+    readiness: () => ({
+      ready: reconciler !== undefined,
+      reasons: watch?.connected ? [] : ['metald does not answer: deploys wait for it'],
+    }),
     metrics: createMetrics('gatewayd'),
     logger,
     first: serveDeployments(frontDoor),
@@ -111,7 +121,10 @@ export async function startGatewayd(settings: Settings, deps: Dependencies): Pro
   });
   port = settings.publicPort ?? server.port;
   if (server.http) joinUpgrades(server.http, frontDoor);
-  watch = new VmWatch(context, random, kick);
+  watch = new VmWatch(context, random, {
+    onChange: kick,
+    onBack: () => reconciler?.kickAll(),
+  });
   reconciler = new Reconciler(context, random, (id) => watch?.known(id));
   logger.info({ url: server.url, keyFile }, 'gatewayd is up');
 
@@ -119,6 +132,7 @@ export async function startGatewayd(settings: Settings, deps: Dependencies): Pro
     url: server.url,
     keyFile,
     stop: async () => {
+      stopping.abort();
       await reconciler?.stop();
       await watch?.stop();
       const closed = server.close();

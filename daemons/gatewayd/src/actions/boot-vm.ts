@@ -1,6 +1,6 @@
 import { metal as proto } from '@ingot/contracts';
 import type { Rollout } from '../domain/deployment.ts';
-import { callTimeoutMs, type Context } from './context.ts';
+import type { Context } from './context.ts';
 import { failRollout } from './fail-rollout.ts';
 import { explainEnd, hasVmEnded, lookAtVm } from './vm-failure.ts';
 
@@ -17,7 +17,7 @@ export async function bootVm(context: Context, rollout: Rollout): Promise<boolea
     return true;
   }
   if (vm.state === proto.VmState.CREATED) {
-    await context.metal.bootVm({ vmId: vm.id }, { timeoutMs: callTimeoutMs });
+    await context.metal.bootVm({ vmId: vm.id }, context.call());
     const events = [{ kind: 'step', text: 'health' }] as const;
     await store.change(rollout, { from: ['booting'], events }, clock.now());
     context.feed.notify(rollout.id);

@@ -1,7 +1,7 @@
 import { builder as proto } from '@ingot/contracts';
 import { appCommand } from '../domain/app-command.ts';
 import type { Deployment, ImageConfig, Rollout } from '../domain/deployment.ts';
-import { callTimeoutMs, type Context } from './context.ts';
+import type { Context } from './context.ts';
 import { failRollout, lastDetails } from './fail-rollout.ts';
 
 /** How long to wait when a build's log ended before the build did. */
@@ -63,7 +63,7 @@ async function buildToEnd(
       image: rollout.spec.image,
       idempotencyKey: `${deployment.id}-${rollout.revision}`,
     },
-    { timeoutMs: callTimeoutMs },
+    context.call(),
   );
   if (build.id !== rollout.buildId) {
     await store.change(rollout, { from: ['building'], set: { buildId: build.id } }, clock.now());
@@ -74,7 +74,7 @@ async function buildToEnd(
   }
   await followLog(context, rollout, build.id, signal);
   for (;;) {
-    build = await builder.getBuild({ buildId: build.id }, { timeoutMs: callTimeoutMs });
+    build = await builder.getBuild({ buildId: build.id }, context.call());
     if (hasEnded(build)) return build;
     await clock.sleep(lookAgainMs, signal);
   }

@@ -19,6 +19,11 @@ export interface Context {
   /** A fresh random UUID. */
   newId: () => string;
   settings: Settings;
+  /**
+   * Options of one call to another daemon: cut off after 30 s (and `moreMs`) and then tried again,
+   * or when the gateway stops.
+   */
+  call(moreMs?: number): { timeoutMs: number; signal: AbortSignal };
 }
 
 /** Customers' traffic, as far as actions are concerned. */
@@ -32,6 +37,3 @@ export interface Routes {
   /** Cuts what still runs and closes every connection to the VM. */
   close(vmId: string): Promise<void>;
 }
-
-/** No single call to another daemon takes longer; a longer one is tried again. */
-export const callTimeoutMs = 30_000;

@@ -2,7 +2,7 @@ import { metal as proto } from '@ingot/contracts';
 import { IngotError } from '@ingot/daemon-kit';
 import { appCommand } from '../domain/app-command.ts';
 import type { Deployment, Rollout } from '../domain/deployment.ts';
-import { callTimeoutMs, type Context } from './context.ts';
+import type { Context } from './context.ts';
 import { failRollout } from './fail-rollout.ts';
 import { explainEnd, hasVmEnded } from './vm-failure.ts';
 
@@ -30,7 +30,7 @@ export async function createVm(
         readyTimeoutSeconds: settings.readyTimeoutSeconds,
       },
     },
-    { timeoutMs: callTimeoutMs },
+    context.call(),
   );
   if (hasVmEnded(vm) && vm.state !== proto.VmState.STOPPED) {
     return failRollout(context, rollout, await explainEnd(context, rollout, vm, 'create'));

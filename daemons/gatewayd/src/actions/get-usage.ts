@@ -1,12 +1,14 @@
 import type { Client } from '@connectrpc/connect';
 import type { billing } from '@ingot/contracts';
 import { type Clock, IngotError, isIngotError, isTransient } from '@ingot/daemon-kit';
+import type { Context } from './context.ts';
 import type { DeploymentStore } from '../store/deployment-store.ts';
 
 export interface UsageContext {
   store: DeploymentStore;
   billing: Client<typeof billing.UsageService>;
   clock: Clock;
+  call: Context['call'];
 }
 
 export interface TenantUsage {
@@ -17,8 +19,6 @@ export interface TenantUsage {
   fromUnixMs: number;
   toUnixMs: number;
 }
-
-const callTimeoutMs = 20_000;
 
 /**
  * The tenant's usage by name, of deployments that are gone too.
@@ -72,7 +72,7 @@ async function query(
 ): Promise<billing.QueryUsageResponse> {
   const request = { tenantId, deploymentId, fromUnixMs: BigInt(from), toUnixMs: BigInt(to) };
   try {
-    return await context.billing.queryUsage(request, { timeoutMs: callTimeoutMs });
+    return await context.billing.queryUsage(request, context.call());
   } catch (error) {
     if (!isTransient(error) && !isIngotError(error, 'cancelled')) throw error;
     throw new IngotError('billing_unavailable', 'billing does not answer at the moment', {

@@ -1,7 +1,7 @@
 import { metal as proto } from '@ingot/contracts';
 import { isIngotError } from '@ingot/daemon-kit';
 import type { OwnedVm } from '../domain/deployment.ts';
-import { callTimeoutMs, type Context } from './context.ts';
+import type { Context } from './context.ts';
 import { lookAtVm } from './vm-failure.ts';
 
 const lookAgainMs = 50;
@@ -14,9 +14,8 @@ export async function retireVm(context: Context, vm: OwnedVm, signal: AbortSigna
   const { clock, routes, metal, settings } = context;
   await routes.drained(vm.id, vm.drainUntil - clock.now(), signal);
   const graceSeconds = settings.stopGraceSeconds;
-  const timeoutMs = callTimeoutMs + graceSeconds * 1000;
   try {
-    await metal.shutdownVm({ vmId: vm.id, graceSeconds }, { timeoutMs });
+    await metal.shutdownVm({ vmId: vm.id, graceSeconds }, context.call(graceSeconds * 1000));
   } catch (error) {
     // Not running, or already being shut down: looked at below.
     if (!isIngotError(error, 'illegal_state', 'vm_not_found', 'not_found')) throw error;
@@ -36,7 +35,7 @@ export async function retireVm(context: Context, vm: OwnedVm, signal: AbortSigna
 /** Removes a VM from its host; one that is not there is fine. */
 export async function deleteVm(context: Context, vmId: string): Promise<void> {
   try {
-    await context.metal.deleteVm({ vmId }, { timeoutMs: callTimeoutMs });
+    await context.metal.deleteVm({ vmId }, context.call());
   } catch (error) {
     if (!isIngotError(error, 'vm_not_found', 'not_found')) throw error;
   }

@@ -1,7 +1,7 @@
 import { metal as proto } from '@ingot/contracts';
 import { isIngotError, messageOf } from '@ingot/daemon-kit';
 import type { Failure, FailedStep, Rollout } from '../domain/deployment.ts';
-import { callTimeoutMs, type Context } from './context.ts';
+import type { Context } from './context.ts';
 
 const ended: readonly proto.VmState[] = [
   proto.VmState.STOPPED,
@@ -12,7 +12,7 @@ const ended: readonly proto.VmState[] = [
 /** The VM as its host knows it now; undefined when the host does not know it. */
 export async function lookAtVm(context: Context, vmId: string): Promise<proto.Vm | undefined> {
   try {
-    return await context.metal.getVm({ vmId }, { timeoutMs: callTimeoutMs });
+    return await context.metal.getVm({ vmId }, context.call());
   } catch (error) {
     if (isIngotError(error, 'vm_not_found', 'not_found')) return undefined;
     throw error;

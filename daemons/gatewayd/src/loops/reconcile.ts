@@ -98,6 +98,7 @@ export class Reconciler {
 
   async #report(id: string, error: unknown): Promise<void> {
     const { logger } = this.#context;
+    if (this.#stopping.signal.aborted) return;
     if (isTransient(error)) logger.debug({ deployment: id }, messageOf(error));
     else logger.error({ err: error, deployment: id }, 'a step failed; it is tried again');
     try {

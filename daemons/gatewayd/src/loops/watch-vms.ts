@@ -3,15 +3,29 @@ import { backoffMs, messageOf, type Random } from '@ingot/daemon-kit';
 import type { Context } from '../actions/context.ts';
 import { deleteVm } from '../actions/retire-vm.ts';
 
+/** Whom the host's news is for. */
+export interface HostNews {
+  /** A VM of the deployment changed. */
+  onChange(deploymentId: string): void;
+  /** The host can be heard (again): anything may have happened meanwhile. */
+  onBack(): Promise<void> | void;
+}
+
 /** Keeps in mind what the host says of its VMs, and tells of every change. */
 export class VmWatch {
   readonly #known = new Map<string, proto.Vm>();
   readonly #stopping = new AbortController();
   readonly #done: Promise<void>;
 
-  /** @param onChange - called with the id of the deployment whose VM changed. */
-  constructor(context: Context, random: Random, onChange: (deploymentId: string) => void) {
-    this.#done = this.#follow(context, random, onChange);
+  #connected = false;
+
+  constructor(context: Context, random: Random, news: HostNews) {
+    this.#done = this.#follow(context, random, news);
+  }
+
+  /** Whether the host can be heard now. */
+  get connected(): boolean {
+    return this.#connected;
   }
 
   /** The VM as the host last told it; undefined when it did not, or cannot be asked now. */
@@ -24,24 +38,25 @@ export class VmWatch {
     await this.#done;
   }
 
-  async #follow(
-    context: Context,
-    random: Random,
-    onChange: (deploymentId: string) => void,
-  ): Promise<void> {
+  async #follow(context: Context, random: Random, news: HostNews): Promise<void> {
     const { signal } = this.#stopping;
     let failures = 0;
     while (!signal.aborted) {
       try {
+        // A stream says nothing while nothing happens, so this tells that the host is there.
+        await context.metal.listVms({ pageSize: 1 }, context.call());
+        this.#connected = true;
+        await news.onBack();
         for await (const vm of context.metal.watchVms({}, { signal })) {
           failures = 0;
           await this.#note(context, vm);
-          onChange(vm.spec?.deploymentId ?? '');
+          news.onChange(vm.spec?.deploymentId ?? '');
         }
       } catch (error) {
         if (!signal.aborted) context.logger.debug(`metald is away: ${messageOf(error)}`);
       }
       // What was said before may be true no more.
+      this.#connected = false;
       this.#known.clear();
       failures += 1;
       const wait = backoffMs(failures, { baseMs: 50, capMs: 1000, random });

@@ -30,6 +30,8 @@ export class Installation {
   queryUsage: ServiceImpl<typeof billing.UsageService>['queryUsage'] = () => ({});
   readonly dataDir: string;
   gatewayd!: Gatewayd;
+  /** Resolves at the end: for a peer that never answers. */
+  readonly over = Promise.withResolvers<void>();
   readonly #peers = new Map<string, RpcServer>();
   readonly #settings: Record<string, unknown>;
   readonly #remove: () => Promise<void>;
@@ -77,7 +79,7 @@ export class Installation {
     await this.#peers.get(name)?.close(0);
   }
 
-  async startGatewayd(): Promise<void> {
+  async startGatewayd(more: Record<string, unknown> = {}): Promise<void> {
     const url = (name: string) => this.#peers.get(name)?.url;
     const settings = settingsSchema.parse({
       listen: '127.0.0.1:0',
@@ -86,6 +88,7 @@ export class Installation {
       billagedUrl: url('billaged'),
       stopGraceSeconds: 1,
       ...this.#settings,
+      ...more,
     });
     this.gatewayd = await startGatewayd(settings, {
       dataDir: this.dataDir,
@@ -129,6 +132,7 @@ export class Installation {
   }
 
   async stop(): Promise<void> {
+    this.over.resolve();
     await this.gatewayd.stop();
     for (const name of this.#peers.keys()) await this.stopPeer(name);
     await this.#remove();
