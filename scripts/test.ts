@@ -11,7 +11,9 @@ import { spec } from 'node:test/reporters';
 
 const passes = {
   unit: {
-    files: globSync('{packages,daemons,apps}/*/src/**/*.test.ts').toSorted(),
+    files: globSync('{packages,daemons,apps,guest,examples}/**/*.test.ts', {
+      exclude: ['**/node_modules'],
+    }).toSorted(),
     concurrency: 2,
     timeoutMs: 180_000,
   },
