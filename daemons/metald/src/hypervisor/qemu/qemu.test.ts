@@ -1,0 +1,4 @@
+import { testHypervisor } from '../conformance.ts';
+import { makeQemuBench } from './testing/qemu-bench.ts';
+
+testHypervisor('qemu', makeQemuBench);
