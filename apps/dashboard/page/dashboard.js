@@ -187,7 +187,8 @@ function askForKey(refusal = '') {
 async function run() {
   const key = sessionStorage.getItem(keyName);
   // With another key, or none, another run takes over.
-  while (key && sessionStorage.getItem(keyName) === key) {
+  if (!key) return;
+  while (sessionStorage.getItem(keyName) === key) {
     try {
       await refresh();
       $('enter').hidden = true;

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import { billing, gateway } from '@ingot/contracts';
-import { IngotError } from '@ingot/daemon-kit';
+import type { IngotError } from '@ingot/daemon-kit';
 import { Installation } from './test/installation.ts';
 
 const { DeployService, KeyService, TenantService, UsageService } = gateway;
@@ -111,16 +111,16 @@ test('no secret is stored, and the admin key is for this user’s eyes', async (
 });
 
 test('the admin key survives a restart and is replaced when its file is deleted', async () => {
-  const before = it.adminKey;
+  const first = it.adminKey;
   await it.gatewayd.stop();
   await it.startGatewayd();
-  assert.equal(it.adminKey, before);
+  assert.equal(it.adminKey, first);
   await it.gatewayd.stop();
   rmSync(it.gatewayd.keyFile);
   await it.startGatewayd();
-  assert.notEqual(it.adminKey, before);
+  assert.notEqual(it.adminKey, first);
   await it.client(TenantService).listTenants({});
-  await assert.rejects(it.client(TenantService, before).listTenants({}), {
+  await assert.rejects(it.client(TenantService, first).listTenants({}), {
     reason: 'unauthenticated',
   });
 });

@@ -14,6 +14,7 @@ import {
 import { bootstrap } from './actions/bootstrap.ts';
 import type { Context } from './actions/context.ts';
 import { Feed } from './actions/feed.ts';
+import type { UsageContext } from './actions/get-usage.ts';
 import { Authenticator } from './actions/keys.ts';
 import type { Settings } from './config.ts';
 import { Reconciler } from './loops/reconcile.ts';
@@ -30,11 +31,9 @@ import { keyService, tenantService, usageService } from './rpc/account-services.
 import { authentication } from './rpc/authenticate.ts';
 import { deployService } from './rpc/deploy-service.ts';
 import { DeploymentStore } from './store/deployment-store.ts';
-import { openDatabase } from './store/schema.ts';
+import { type Database, openDatabase } from './store/schema.ts';
 import { TenantStore } from './store/tenant-store.ts';
 
-/** No single call to another daemon takes longer. */
-const callTimeoutMs = 30_000;
 const dashboardDir = join(import.meta.dirname, '../../../apps/dashboard/page');
 
 export interface Dependencies {
@@ -52,48 +51,31 @@ export interface Gatewayd {
   stop(): Promise<void>;
 }
 
+/** No single call to another daemon takes longer. */
+const callTimeoutMs = 30_000;
+
 /**
  * Starts the gateway: what was going on when it last ended goes on.
  *
  * @throws IngotError port_taken, config_invalid
  */
 export async function startGatewayd(settings: Settings, deps: Dependencies): Promise<Gatewayd> {
-  const { dataDir, logger, clock, random } = deps;
-  const identity = await loadIdentity(join(dataDir, 'pki'), 'gatewayd');
-  const ownDir = join(dataDir, 'gatewayd');
-  const keyFile = join(ownDir, 'admin.key');
-  const db = openDatabase(join(ownDir, 'gatewayd.db'));
+  const { dataDir, logger, random } = deps;
+  const db = openDatabase(join(dataDir, 'gatewayd', 'gatewayd.db'));
   const routes = new RouteTable();
-  const newId = (): string => randomUUID();
-  const peer = (name: 'builderd' | 'metald' | 'billaged') => ({
-    url: settings[`${name}Url`],
-    identity,
-    expect: name,
-  });
-  const store = new DeploymentStore(db);
   const stopping = new AbortController();
-  const context: Context = {
-    call: (moreMs = 0) => ({
-      timeoutMs: callTimeoutMs + moreMs,
-      signal: AbortSignal.any([stopping.signal]),
-    }),
-    ...{ store, routes, clock, logger, newId, settings },
-    builder: createRpcClient(builder.BuilderService, peer('builderd')),
-    metal: createRpcClient(metal.VmService, peer('metald')),
-    feed: new Feed(),
-  };
-  const billingClient = createRpcClient(billing.UsageService, peer('billaged'));
-  const keys = { tenants: new TenantStore(db), clock, newId, randomBytes };
+  const { context, billingClient } = await connect(settings, deps, db, routes, stopping.signal);
+  const keys = { ...context, tenants: new TenantStore(db), randomBytes };
+  const keyFile = join(dataDir, 'gatewayd', 'admin.key');
   await bootstrap(keys, keyFile, logger);
-  await restoreRoutes(store, routes);
+  await restoreRoutes(context.store, routes);
 
-  const kick = (id: string): void => reconciler?.kick(id);
-  let reconciler: Reconciler | undefined;
-  let watch: VmWatch | undefined;
+  const watch = new VmWatch(context);
+  const reconciler = new Reconciler(context, random, watch);
   let port = settings.publicPort ?? parseListen(settings.listen).port;
   const view = {
     urlOf: (name: string) => `http://${name}.${settings.domain}${port === 80 ? '' : `:${port}`}`,
-    isBillingDegraded: (vmId: string) => watch?.known(vmId)?.billingDegraded ?? false,
+    isBillingDegraded: (vmId: string) => watch.known(vmId)?.billingDegraded ?? false,
   };
   const frontDoor: FrontDoorOptions = {
     ...{ routes, domain: settings.domain },
@@ -102,16 +84,16 @@ export async function startGatewayd(settings: Settings, deps: Dependencies): Pro
   const server = await startRpcServer({
     listen: settings.listen,
     routes: (router) => {
-      router.service(gateway.DeployService, deployService(context, view, kick));
+      const deploys = deployService(context, view, (id) => reconciler.kick(id));
+      router.service(gateway.DeployService, deploys);
       router.service(gateway.TenantService, tenantService(keys));
       router.service(gateway.KeyService, keyService(keys));
-      const usage = usageService({ ...context, billing: billingClient });
-      router.service(gateway.UsageService, usage);
+      router.service(gateway.UsageService, usageService({ ...context, billing: billingClient }));
     },
     interceptors: [authentication(new Authenticator(keys))],
     readiness: () => ({
-      ready: reconciler !== undefined,
-      reasons: watch?.connected ? [] : ['metald does not answer: deploys wait for it'],
+      ready: true,
+      reasons: watch.connected ? [] : ['metald does not answer: deploys wait for it'],
     }),
     metrics: createMetrics('gatewayd'),
     logger,
@@ -121,26 +103,52 @@ export async function startGatewayd(settings: Settings, deps: Dependencies): Pro
   });
   port = settings.publicPort ?? server.port;
   if (server.http) joinUpgrades(server.http, frontDoor);
-  watch = new VmWatch(context, random, {
-    onChange: kick,
-    onBack: () => reconciler?.kickAll(),
-  });
-  reconciler = new Reconciler(context, random, (id) => watch?.known(id));
+  // The port is ours: no other gateway works on these books, so the work may begin.
+  reconciler.start();
+  watch.start(random, reconciler);
+  // The first deploy must not pay for the handshake; whether it works is seen when it matters.
+  context.builder.listBuilds({ pageSize: 1 }, context.call()).catch(() => undefined);
   logger.info({ url: server.url, keyFile }, 'gatewayd is up');
-
   return {
-    url: server.url,
-    keyFile,
+    ...{ url: server.url, keyFile },
     stop: async () => {
       stopping.abort();
-      await reconciler?.stop();
-      await watch?.stop();
+      await reconciler.stop();
+      await watch.stop();
       const closed = server.close();
       await routes.closeAll();
       await closed;
       await db.destroy();
     },
   };
+}
+
+async function connect(
+  settings: Settings,
+  { dataDir, logger, clock }: Dependencies,
+  db: Database,
+  routes: RouteTable,
+  stopping: AbortSignal,
+): Promise<{ context: Context; billingClient: UsageContext['billing'] }> {
+  const identity = await loadIdentity(join(dataDir, 'pki'), 'gatewayd');
+  const peer = (name: 'builderd' | 'metald' | 'billaged') => ({
+    url: settings[`${name}Url`],
+    identity,
+    expect: name,
+  });
+  const context: Context = {
+    ...{ routes, clock, logger, settings },
+    store: new DeploymentStore(db),
+    builder: createRpcClient(builder.BuilderService, peer('builderd')),
+    metal: createRpcClient(metal.VmService, peer('metald')),
+    feed: new Feed(),
+    newId: () => randomUUID(),
+    call: (moreMs = 0) => ({
+      timeoutMs: callTimeoutMs + moreMs,
+      signal: AbortSignal.any([stopping]),
+    }),
+  };
+  return { context, billingClient: createRpcClient(billing.UsageService, peer('billaged')) };
 }
 
 /** Routes are there before the first request is. */

@@ -1,4 +1,5 @@
 import { metal as proto } from '@ingot/contracts';
+import { isTransient } from '@ingot/daemon-kit';
 import type { Rollout } from '../domain/deployment.ts';
 import type { Context } from './context.ts';
 import { failRollout } from './fail-rollout.ts';
@@ -17,7 +18,13 @@ export async function bootVm(context: Context, rollout: Rollout): Promise<boolea
     return true;
   }
   if (vm.state === proto.VmState.CREATED) {
-    await context.metal.bootVm({ vmId: vm.id }, context.call());
+    try {
+      await context.metal.bootVm({ vmId: vm.id }, context.call());
+    } catch (error) {
+      // The host's own word on what became of the VM says more than the call's failure.
+      if (isTransient(error) || !hasVmEnded(await lookAtVm(context, vm.id))) throw error;
+      return true;
+    }
     const events = [{ kind: 'step', text: 'health' }] as const;
     await store.change(rollout, { from: ['booting'], events }, clock.now());
     context.feed.notify(rollout.id);

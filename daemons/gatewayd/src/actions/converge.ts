@@ -1,8 +1,13 @@
 import type { metal as proto } from '@ingot/contracts';
 import { type Clock, isIngotError, isTransient, messageOf } from '@ingot/daemon-kit';
-import { type Deployment, isInProgress, type OwnedVm, isWanted } from '../domain/deployment.ts';
+import {
+  type Deployment,
+  isInProgress,
+  type OwnedVm,
+  isWanted,
+  stepOf,
+} from '../domain/deployment.ts';
 import { type NextStep, nextStep } from '../domain/next-step.ts';
-import { stepOf } from '../store/deployment-store.ts';
 import { bootVm } from './boot-vm.ts';
 import { buildImage } from './build-image.ts';
 import { checkServing } from './check-serving.ts';

@@ -109,6 +109,12 @@ export function stateOf(deployment: Deployment): DeploymentState {
   return deployment.serving ? 'ready' : 'failed';
 }
 
+/** The step a user was shown for a phase. */
+export function stepOf(phase: Phase): FailedStep {
+  if (phase === 'creating') return 'create';
+  return phase === 'booting' ? 'health' : 'build';
+}
+
 /** Whether the VM is the one that serves or the one being brought up. */
 export function isWanted(deployment: Deployment, vm: OwnedVm): boolean {
   if (deployment.desired !== 'running') return false;

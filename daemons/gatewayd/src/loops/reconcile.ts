@@ -1,4 +1,3 @@
-import type { metal as proto } from '@ingot/contracts';
 import {
   backoffMs,
   isTransient,
@@ -11,6 +10,7 @@ import {
 import type { Context } from '../actions/context.ts';
 import { converge, noteTrouble } from '../actions/converge.ts';
 import { retireVm } from '../actions/retire-vm.ts';
+import type { VmWatch } from './watch-vms.ts';
 import type { OwnedVm } from '../domain/deployment.ts';
 
 const backoff = { baseMs: 50, capMs: 1000 };
@@ -24,21 +24,25 @@ const resyncMs = 10_000;
 export class Reconciler {
   readonly #context: Context;
   readonly #random: Random;
-  readonly #knownVm: (id: string) => proto.Vm | undefined;
+  readonly #host: Pick<VmWatch, 'known'>;
   readonly #workers = new Map<string, { turn: AbortController; done: Promise<void> }>();
   readonly #retiring = new Map<string, Promise<void>>();
   readonly #stopping = new AbortController();
-  readonly #resync: Loop;
+  #resync: Loop | undefined;
 
-  constructor(context: Context, random: Random, knownVm: (id: string) => proto.Vm | undefined) {
+  constructor(context: Context, random: Random, host: Pick<VmWatch, 'known'>) {
     this.#context = context;
     this.#random = random;
-    this.#knownVm = knownVm;
+    this.#host = host;
+  }
+
+  start(): void {
+    const { clock, logger } = this.#context;
     this.#resync = startLoop({
       name: 'resync',
       everyMs: resyncMs,
-      clock: context.clock,
-      logger: context.logger,
+      clock,
+      logger,
       run: () => this.kickAll(),
     });
   }
@@ -63,7 +67,7 @@ export class Reconciler {
   /** Leaves everything where it is; what was going on is taken up at the next start. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await this.#resync.stop();
+    await this.#resync?.stop();
     for (const { turn } of this.#workers.values()) turn.abort();
     await Promise.all([...this.#workers.values()].map(({ done }) => done));
     await Promise.all(this.#retiring.values());
@@ -79,7 +83,7 @@ export class Reconciler {
         const outcome = await converge(
           this.#context,
           id,
-          { knownVm: this.#knownVm, retire: (vm) => this.#retire(vm) },
+          { knownVm: (vmId) => this.#host.known(vmId), retire: (vm) => this.#retire(vm) },
           signal,
         );
         failures = 0;

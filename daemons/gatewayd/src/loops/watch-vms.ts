@@ -2,25 +2,31 @@ import { metal as proto } from '@ingot/contracts';
 import { backoffMs, messageOf, type Random } from '@ingot/daemon-kit';
 import type { Context } from '../actions/context.ts';
 import { deleteVm } from '../actions/retire-vm.ts';
+import { lookAtVm } from '../actions/vm-failure.ts';
 
 /** Whom the host's news is for. */
 export interface HostNews {
   /** A VM of the deployment changed. */
-  onChange(deploymentId: string): void;
+  kick(deploymentId: string): void;
   /** The host can be heard (again): anything may have happened meanwhile. */
-  onBack(): Promise<void> | void;
+  kickAll(): Promise<void>;
 }
 
 /** Keeps in mind what the host says of its VMs, and tells of every change. */
 export class VmWatch {
   readonly #known = new Map<string, proto.Vm>();
   readonly #stopping = new AbortController();
-  readonly #done: Promise<void>;
+  readonly #context: Context;
+  #done: Promise<void> = Promise.resolve();
 
   #connected = false;
 
-  constructor(context: Context, random: Random, news: HostNews) {
-    this.#done = this.#follow(context, random, news);
+  constructor(context: Context) {
+    this.#context = context;
+  }
+
+  start(random: Random, news: HostNews): void {
+    this.#done = this.#follow(this.#context, random, news);
   }
 
   /** Whether the host can be heard now. */
@@ -46,11 +52,11 @@ export class VmWatch {
         // A stream says nothing while nothing happens, so this tells that the host is there.
         await context.metal.listVms({ pageSize: 1 }, context.call());
         this.#connected = true;
-        await news.onBack();
+        await news.kickAll();
         for await (const vm of context.metal.watchVms({}, { signal })) {
           failures = 0;
           await this.#note(context, vm);
-          news.onChange(vm.spec?.deploymentId ?? '');
+          news.kick(vm.spec?.deploymentId ?? '');
         }
       } catch (error) {
         if (!signal.aborted) context.logger.debug(`metald is away: ${messageOf(error)}`);
@@ -68,6 +74,9 @@ export class VmWatch {
     if (vm.state === proto.VmState.DELETED) this.#known.delete(vm.id);
     else this.#known.set(vm.id, vm);
     if (vm.state === proto.VmState.DELETED || (await context.store.ownsVm(vm.id))) return;
+    // This may be late news of one that was just removed.
+    const now = await lookAtVm(context, vm.id).catch(() => undefined);
+    if (!now || now.state === proto.VmState.DELETED) return;
     // Every VM is in the books before it is asked for and until it is gone, so this one is left
     // over from books that were lost or put back.
     context.logger.warn({ vm: vm.id }, 'the host has a VM that nobody owns; removing it');

@@ -8,6 +8,7 @@ import {
   type OwnedVm,
   type Phase,
   type Rollout,
+  stepOf,
   type StoredEvent,
   viewOf,
 } from '../domain/deployment.ts';
@@ -318,12 +319,6 @@ async function cancelNewest(trx: Database, id: string, why: string, at: number):
   };
   const body: EventBody = { kind: 'failed', view: { ...view, failure } };
   await addEvents(trx, newest.id, [body], at);
-}
-
-/** The step a user was shown for a phase. */
-export function stepOf(phase: Phase): Failure['step'] {
-  if (phase === 'creating') return 'create';
-  return phase === 'booting' ? 'health' : 'build';
 }
 
 async function addLastEvent(
