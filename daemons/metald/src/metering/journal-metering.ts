@@ -102,14 +102,14 @@ export class JournalMetering implements Metering {
     }
     const cause = log.firstAfter > 0n && !log.last ? 'journal_damaged' : 'metald_down';
     this.#declareGap(log, now, cause);
-    this.#sampler.add(log, run, undefined);
-    this.#sampler.sampleOne(run.vmId);
+    this.#sampler.add(log, run, now);
+    this.#sampler.sampleOne(run.vmId, now);
     await this.#journal.sync();
     this.#sender.kick(log);
   }
 
   async sampleNow(vmId: string): Promise<void> {
-    this.#sampler.sampleOne(vmId);
+    this.#sampler.sampleOne(vmId, this.#parts.clock.now());
   }
 
   async runStopped(vmId: string, atUnixMs: number): Promise<void> {

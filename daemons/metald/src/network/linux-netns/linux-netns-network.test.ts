@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { after, test } from 'node:test';
 import { createLogger } from '@ingot/daemon-kit';
@@ -129,6 +129,10 @@ test(
       await network.start(new Map());
       const a = await network.take('a');
       const b = await network.take('b');
+      const traffic = (): string =>
+        readFileSync(`/sys/class/net/${a.vethName}/statistics/tx_bytes`, 'utf8').trim();
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+      assert.equal(traffic(), '0', 'the host itself sends nothing that would be billed');
       for (const slot of [a, b]) {
         putGuest(slot);
         guests.push(`${slot.netns}-g`);
