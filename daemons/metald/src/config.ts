@@ -1,5 +1,7 @@
+import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 
+const repository = fileURLToPath(new URL('../../../', import.meta.url));
 const milliseconds = z.int().positive();
 
 /** Settings of metald: section `metald` of ingot.yaml, or INGOT_METALD_*. */
@@ -7,6 +9,17 @@ export const settingsSchema = z.object({
   listen: z.string().default('127.0.0.1:8084'),
   assetmanagerdUrl: z.url().default('https://127.0.0.1:8083'),
   billagedUrl: z.url().default('https://127.0.0.1:8081'),
+  /** Name or path of QEMU's program. */
+  qemuProgram: z.string().min(1).default('qemu-system-x86_64'),
+  /** "auto" takes KVM where a guest is seen to run under it. */
+  accelerator: z.enum(['auto', 'kvm', 'tcg']).default('auto'),
+  /** Where `guest/build` leaves vmlinux and initrd: what the probe for KVM boots. */
+  guestDir: z.string().min(1).default(`${repository}.cache/guest`),
+  /** A console file larger than this is kept once as console.log.1 and starts anew. */
+  consoleMaxBytes: z
+    .int()
+    .min(65_536)
+    .default(16 * 1024 * 1024),
   /** How often usage is sent to billaged. */
   batchIntervalMs: milliseconds.default(60_000),
   /** VMs this host can have at once: network slots. */

@@ -18,6 +18,7 @@ import { VmFeed } from './actions/vm-feed.ts';
 import { HttpAppProbe } from './app-probe/http/http-app-probe.ts';
 import type { MetaldSettings } from './config.ts';
 import type { Hypervisor } from './hypervisor/hypervisor.ts';
+import { QemuHypervisor } from './hypervisor/qemu/qemu-hypervisor.ts';
 import { ProcCounters } from './metering/counters/proc-counters.ts';
 import { JournalMetering } from './metering/journal-metering.ts';
 import type { Metering } from './metering/metering.ts';
@@ -60,7 +61,7 @@ export async function openHost(
   try {
     const context: Context = {
       store,
-      hypervisor: backends.hypervisor ?? makeHypervisor(stateDir, deps),
+      hypervisor: backends.hypervisor ?? makeHypervisor(stateDir, settings, deps),
       network: backends.network ?? makeNetwork(store.hostId, stateDir, settings, logger),
       metering: backends.metering ?? makeMetering(store.hostId, stateDir, settings, identity, deps),
       assets:
@@ -158,6 +159,20 @@ function makeMetering(
   );
 }
 
-function makeHypervisor(_stateDir: string, _deps: HostDeps): Hypervisor {
-  throw new Error('the QEMU backend has not landed');
+function makeHypervisor(
+  stateDir: string,
+  settings: MetaldSettings,
+  { clock }: HostDeps,
+): Hypervisor {
+  return new QemuHypervisor(
+    {
+      program: settings.qemuProgram,
+      stateDir: join(stateDir, 'qemu'),
+      probeKernelPath: join(settings.guestDir, 'vmlinux'),
+      probeInitrdPath: join(settings.guestDir, 'initrd'),
+      accelerator: settings.accelerator,
+      consoleMaxBytes: settings.consoleMaxBytes,
+    },
+    clock,
+  );
 }
