@@ -1,6 +1,8 @@
 // The dashboard: Connect as JSON, nothing else. Whatever a customer wrote gets into the page as
 // text only (textContent), never as markup.
 const refreshMs = 2000;
+/** Costs move slowly and are dear to sum up: asked for at every fifth refresh. */
+const costsEvery = 5;
 const keptLogCharacters = 100_000;
 const keyName = 'ingot-key';
 const $ = (id) => document.getElementById(id);
@@ -130,9 +132,12 @@ async function listCosts() {
 }
 
 let shown = '';
+let costs = null;
+let refreshes = 0;
 
 async function refresh() {
-  const [deployments, costs] = await Promise.all([listAll(), listCosts()]);
+  const deployments = await listAll();
+  if (refreshes++ % costsEvery === 0) costs = await listCosts();
   const fresh = JSON.stringify([deployments, costs && [...costs].map(String)]);
   // Redrawing what has not changed would take the focus away.
   if (fresh === shown) return;
@@ -178,6 +183,7 @@ function askForKey(refusal = '') {
   $('deployments').replaceChildren();
   $('summary').textContent = '';
   shown = '';
+  refreshes = 0;
   $('refusal').textContent = refusal;
   $('leave').hidden = true;
   $('enter').hidden = false;
