@@ -40,6 +40,7 @@ test('the names of processes and interfaces do not confuse the parsers', () => {
     cpuNs: 70_000_000n,
     residentBytes: 49_152n,
     startTimeTicks: 555,
+    ended: false,
   });
   const net = parseNetDev('Inter-|\n face |\n  veth:10 1 0 0 0 0 0 0 20 2 0 0 0 0 0 0\n');
   assert.deepEqual(net.get('veth'), { txBytes: 10n, rxBytes: 20n });

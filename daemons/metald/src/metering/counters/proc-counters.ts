@@ -50,7 +50,7 @@ export class ProcCounters implements CounterSource {
   #readProcess(stat: number, io: number, startTimeTicks: number): ProcessCounters | undefined {
     try {
       const process = parseStat(this.#readOnce(stat));
-      if (process.startTimeTicks !== startTimeTicks) return undefined;
+      if (process.ended || process.startTimeTicks !== startTimeTicks) return undefined;
       const disk = parseIo(this.#readOnce(io));
       return { cpuNs: process.cpuNs, residentBytes: process.residentBytes, ...disk };
     } catch {
@@ -77,11 +77,13 @@ export class ProcCounters implements CounterSource {
   }
 }
 
-/** Fields 14, 15, 22 and 24 of /proc/PID/stat: see proc(5). The name before them may hold anything. */
+/** Fields 3, 14, 15, 22 and 24 of /proc/PID/stat: see proc(5). The name before them may hold anything. */
 export function parseStat(text: string): {
   cpuNs: bigint;
   residentBytes: bigint;
   startTimeTicks: number;
+  /** A zombie: nothing of it runs any more, though its parent has not looked yet. */
+  ended: boolean;
 } {
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   const field = (number: number): bigint => BigInt(fields[number - 3] ?? 0);
@@ -89,6 +91,7 @@ export function parseStat(text: string): {
     cpuNs: (field(14) + field(15)) * nsPerTick,
     startTimeTicks: Number(field(22)),
     residentBytes: field(24) * pageBytes,
+    ended: /^[ZX]/.test(fields[0] ?? ''),
   };
 }
 
