@@ -97,7 +97,7 @@ async function tailStart(file: FileHandle, lines: number): Promise<number> {
   if (lines === 0) return 0;
   const { size } = await file.stat();
   let found = 0;
-  for (let end = size; end > 0; ) {
+  for (let end = size; end > 0;) {
     const start = Math.max(0, end - chunkBytes);
     const bytes = await readAt(file, start, end - start);
     for (let index = bytes.length - 1; index >= 0; index--) {

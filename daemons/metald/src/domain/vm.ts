@@ -67,8 +67,7 @@ export interface Vm {
   /** Intended: assetmanagerd may hold leases and files for this VM. */
   readonly assetsHeld: boolean;
   readonly slot?:
-    | { readonly index: number; readonly hostAddress: string; readonly vethName: string }
-    | undefined;
+    { readonly index: number; readonly hostAddress: string; readonly vethName: string } | undefined;
   /** The VMM: the pid and its start time, which tells a reused pid apart. */
   readonly process?: { readonly pid: number; readonly startTimeTicks: number } | undefined;
   readonly createdAtMs: number;

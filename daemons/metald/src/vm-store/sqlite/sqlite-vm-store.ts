@@ -105,9 +105,7 @@ export class SqliteVmStore implements VmStore {
     if (tenantId !== '') query = query.where('tenant_id', '=', tenantId);
     if (deploymentId !== '') query = query.where('deployment_id', '=', deploymentId);
     if (after) {
-      query = query.where(
-        sql<boolean>`(created_at_ms, id) > (${after.createdAtMs}, ${after.id})`,
-      );
+      query = query.where(sql<boolean>`(created_at_ms, id) > (${after.createdAtMs}, ${after.id})`);
     }
     const rows = await query.orderBy('created_at_ms').orderBy('id').limit(limit).execute();
     return rows.map(parse);
