@@ -91,8 +91,8 @@ async function relaunch(vm: Vm, context: Context): Promise<Vm> {
   await store.put(intended);
   try {
     const launched = await launchVmm(intended, context);
-    await store.put(launched.vm);
     attachVmm(vm.id, launched.vmm, context);
+    await store.put(launched.vm);
     return launched.vm;
   } catch (error) {
     await endVmm(vm, context)

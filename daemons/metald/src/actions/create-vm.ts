@@ -36,8 +36,9 @@ export function createVm(
     try {
       const { vm, vmm } = await launchVmm(intended, context);
       const created: Vm = { ...vm, intent: undefined };
-      await store.put(created);
+      // In hand before it is written down: what fails from here on finds it.
       attachVmm(id, vmm, context);
+      await store.put(created);
       feed.publish(created);
       return created;
     } catch (error) {

@@ -2,6 +2,8 @@ import type { Context } from '../actions/context.ts';
 
 const parts = ['store', 'hypervisor', 'network', 'metering', 'assets'] as const;
 
+const looks = /^store\.(get|list|unsettled)$/;
+
 /** A life of metald that ends at a chosen step, as `kill -9` would end it. */
 export interface CutLife {
   context: Context;
@@ -20,10 +22,13 @@ export function cutShort(context: Context, at: number, before: boolean): CutLife
   const ended = Promise.withResolvers<void>();
   const steps: string[] = [];
   const never = new Promise<never>(() => undefined);
+  const counted = new WeakSet<object>();
   let dead = false;
 
   async function step(name: string, call: () => unknown): Promise<unknown> {
     if (dead) return never;
+    // What only looks changes nothing: cutting there is cutting before the next step.
+    if (looks.test(name)) return call();
     steps.push(name);
     const last = steps.length === at;
     if (last) dead = true;
@@ -35,7 +40,10 @@ export function cutShort(context: Context, at: number, before: boolean): CutLife
     return never;
   }
   function wrap(answer: unknown): unknown {
-    return isVmm(answer) ? watched(answer, 'vmm') : answer;
+    if (!isVmm(answer) || counted.has(answer)) return answer;
+    const vmm = watched(answer, 'vmm');
+    counted.add(vmm);
+    return vmm;
   }
   function watched<T extends object>(target: T, name: string): T {
     return new Proxy(target, {
@@ -52,6 +60,14 @@ export function cutShort(context: Context, at: number, before: boolean): CutLife
 
   const cut: Record<string, unknown> = { ...context };
   for (const part of parts) cut[part] = watched(context[part], part);
+  const { attached } = context;
+  cut['attached'] = new Proxy(attached, {
+    get: (_, key) => {
+      if (key === 'get') return (id: string) => wrap(attached.get(id));
+      const value: unknown = Reflect.get(attached, key);
+      return typeof value === 'function' ? (value.bind(attached) as unknown) : value;
+    },
+  });
   return { context: cut as unknown as Context, ended: ended.promise, steps };
 }
 
