@@ -1,3 +1,5 @@
+import { IngotError, isIngotError } from '@ingot/daemon-kit';
+
 /** Wakes those who wait for something in the books to change. It carries no data: they read again. */
 export class Feed {
   readonly #waiting = new Map<string, PromiseWithResolvers<void>>();
@@ -20,10 +22,17 @@ export class Feed {
   }
 }
 
-/** The promise's value, or a rejection with the signal's reason when it aborts first. */
+/**
+ * The promise's value.
+ *
+ * @throws IngotError the signal's reason when it aborts first; cancelled when the caller went away.
+ */
 export function orAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason as Error);
+    const onAbort = (): void => {
+      const reason: unknown = signal.reason;
+      reject(isIngotError(reason) ? reason : new IngotError('cancelled', 'the caller went away'));
+    };
     if (signal.aborted) onAbort();
     signal.addEventListener('abort', onAbort, { once: true });
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
