@@ -77,7 +77,7 @@ export class Sender {
 
   /** Tells billaged that this host lives, and how far each run is. One try. */
   async heartbeat(): Promise<void> {
-    const { hostId, clock, journal, client } = this.#options;
+    const { hostId, clock, journal, client, logger } = this.#options;
     const runs = [...journal.state.values()].map((run) => ({
       vmId: run.vmId,
       bootEpoch: run.bootEpoch,
@@ -88,8 +88,10 @@ export class Sender {
       await client.sendHeartbeat(request, this.#callOptions());
       this.#failing.delete('heartbeat');
     } catch (error) {
-      if (!this.#stopping.signal.aborted) this.#failing.add('heartbeat');
-      throw error;
+      if (this.#stopping.signal.aborted) return;
+      // Said once; readiness says it for as long as it lasts.
+      if (!this.#failing.has('heartbeat')) logger.warn({ err: error }, 'billaged does not answer');
+      this.#failing.add('heartbeat');
     }
   }
 
@@ -133,7 +135,7 @@ export class Sender {
       onError: (error, attempt) => {
         this.#failing.add(key);
         const facts = { err: error, vmId: run.vmId, bootEpoch: run.bootEpoch, attempt };
-        logger.warn(facts, 'cannot send usage; trying again');
+        logger[attempt === 1 ? 'warn' : 'debug'](facts, 'cannot send usage; trying again');
       },
     });
     this.#failing.delete(key);

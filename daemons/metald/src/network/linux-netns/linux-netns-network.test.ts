@@ -40,6 +40,9 @@ testNetwork('namespaces', open, { skip });
 const run = (file: string, ...args: string[]): string =>
   execFileSync(file, args, { encoding: 'utf8' });
 
+const subnetOf = (instanceId: string): string =>
+  readFileSync(`${stateDir}/${instanceId}/subnet`, 'utf8').trim();
+
 const traces = (instanceId: string): string[] =>
   [
     run('ip', 'netns', 'list'),
@@ -49,7 +52,9 @@ const traces = (instanceId: string): string[] =>
   ]
     .join('\n')
     .split('\n')
-    .filter((line) => line.includes(instanceId) || line.startsWith('unreachable'));
+    .filter(
+      (line) => line.includes(instanceId) || line.startsWith(`unreachable ${subnetOf(instanceId)}`),
+    );
 
 /** Lets a process stand in for the guest: its address on a veth whose other end is bridged with the tap's side. */
 function putGuest(slot: NetworkSlot): void {
