@@ -63,6 +63,7 @@ export function testNetwork(
     await network.start(new Map());
     const kept = await network.take('a');
     await network.take('lost');
+    await network.stop();
     const second = again();
     await second.start(new Map([['a', kept.index]]));
     assert.deepEqual(await second.take('a'), kept);

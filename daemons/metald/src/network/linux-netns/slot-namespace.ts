@@ -65,10 +65,18 @@ export async function makeNamespace(layout: SlotLayout): Promise<void> {
 
 /** Removes what there is of a slot. The veth pair goes at once; a process still in the namespace keeps the rest alive. */
 export async function removeNamespace(names: { netns: string; vethName: string }): Promise<void> {
-  const lines: string[] = [];
-  if (existsSync(`/sys/class/net/${names.vethName}`)) lines.push(`link delete ${names.vethName}`);
-  if (existsSync(`${namespaceDir}/${names.netns}`)) lines.push(`netns delete ${names.netns}`);
-  if (lines.length > 0) await ipBatch(lines);
+  const left = (): string[] => [
+    ...(existsSync(`/sys/class/net/${names.vethName}`) ? [`link delete ${names.vethName}`] : []),
+    ...(existsSync(`${namespaceDir}/${names.netns}`) ? [`netns delete ${names.netns}`] : []),
+  ];
+  const lines = left();
+  if (lines.length === 0) return;
+  try {
+    await ipBatch(lines);
+  } catch (error) {
+    // Somebody else, such as `ingot down`, may have been faster: what counts is that it is gone.
+    if (left().length > 0) throw error;
+  }
 }
 
 /** Whether the slot was made to its end. */
