@@ -8,5 +8,5 @@ await runMain('metald', async (context) => {
   if (!context.args.includes('--remove-everything')) return startMetald(settings, context);
   await removeEverything(settings, context);
   // Connections to the peers are kept open for reuse; nothing is left to be said on them.
-  process.exit(0);
+  return process.exit(0);
 });
