@@ -1,6 +1,7 @@
 /**
  * Builds what every microVM boots: `vmlinux` (Debian's cloud kernel), `initrd` (our PID 1 and the
- * modules it loads) and `manifest.json` (what they were made of).
+ * modules it loads), `tsc-khz` (a program for the host, see kernel/tsc-khz.c) and `manifest.json`
+ * (what they were made of).
  *
  *   node guest/build-guest.ts [OUTDIR] [--refresh-kernel]
  *
@@ -27,6 +28,7 @@ import type { KernelManifest } from './kernel/fetch-kernel.ts';
 
 const here = import.meta.dirname;
 const cacheDir = join(here, '..', '.cache');
+const tscSource = join(here, 'kernel', 'tsc-khz.c');
 const compilerArgs = ['-static', '-Os', '-std=c11', '-Wall', '-Wextra', '-Werror', '-Wl,-s'];
 
 interface GuestManifest {
@@ -54,12 +56,16 @@ async function buildGuest(outDir: string, refreshKernel: boolean): Promise<Guest
       mode: 0o444,
     });
     await copyFile(join(kernelDir, 'vmlinux'), join(made, 'vmlinux'));
+    await runCommand('musl-gcc', [...compilerArgs, '-o', join(made, 'tsc-khz'), tscSource], {
+      timeoutMs: 60_000,
+    });
     const manifest: GuestManifest = {
       kernel: { package: kernel.package, version: kernel.version },
       inputs,
       files: {
         vmlinux: await hashFile(join(made, 'vmlinux')),
         initrd: await hashFile(join(made, 'initrd')),
+        'tsc-khz': await hashFile(join(made, 'tsc-khz')),
       },
     };
     await writeFile(join(made, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
@@ -103,7 +109,7 @@ function modulePaths(kernel: KernelManifest): string[] {
 /** Every file that decides what the guest becomes, this script included. */
 async function hashInputs(kernel: KernelManifest): Promise<string> {
   const hash = createHash('sha256').update(JSON.stringify(kernel));
-  const scripts = [import.meta.filename, join(here, 'cpio.ts')];
+  const scripts = [import.meta.filename, join(here, 'cpio.ts'), tscSource];
   for (const path of [...scripts, ...(await initSources())]) {
     hash.update(`${path.slice(here.length)}\0`).update(await readFile(path));
   }

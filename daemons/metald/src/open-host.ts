@@ -170,6 +170,7 @@ function makeHypervisor(
       stateDir: join(stateDir, 'qemu'),
       probeKernelPath: join(settings.guestDir, 'vmlinux'),
       probeInitrdPath: join(settings.guestDir, 'initrd'),
+      tscProgram: join(settings.guestDir, 'tsc-khz'),
       accelerator: settings.accelerator,
       consoleMaxBytes: settings.consoleMaxBytes,
     },

@@ -14,7 +14,7 @@ export const vmFiles = {
 } as const;
 
 /** What the kernel is told. Each word is there for a reason: */
-export const kernelCommandLine = [
+const kernelWords = [
   // The serial port is the app's log; kernel messages share it,
   'console=ttyS0',
   // so only errors (the kernel was out of memory and killed the app) are printed.
@@ -27,7 +27,19 @@ export const kernelCommandLine = [
   '8250.nr_uarts=1',
   // The timer of an emulated machine need not be proven to tick before it is used.
   'no_timer_check',
-].join(' ');
+];
+
+/**
+ * The kernel's command line.
+ *
+ * @param tscKhz - for an emulated guest, the frequency of the host's time stamp counter, which the
+ *   guest reads; its own measurement fails on a busy host and leaves it without a clock.
+ */
+export function kernelCommandLine(tscKhz: number | undefined): string {
+  return tscKhz === undefined
+    ? kernelWords.join(' ')
+    : [...kernelWords, `tsc_early_khz=${tscKhz}`].join(' ');
+}
 
 /** The name by which a VMM is known in the process table, too. */
 export function vmmName(vmId: string): string {
@@ -58,11 +70,12 @@ export function machineArguments(
 export function vmArguments(
   spec: VmmSpec,
   accelerator: HypervisorProbe['accelerator'],
+  tscKhz: number | undefined,
 ): readonly string[] {
   const user = `${spec.uid}:${spec.uid}`;
   return [
     ...['-name', vmmName(spec.vmId)],
-    ...machineArguments(accelerator, { ...spec, append: kernelCommandLine }),
+    ...machineArguments(accelerator, { ...spec, append: kernelCommandLine(tscKhz) }),
     ...['-m', `${spec.memoryMib}M`, '-smp', String(spec.vcpus)],
     // Held before the first instruction.
     '-S',

@@ -29,6 +29,8 @@ export interface QemuSettings {
   /** A kernel and initrd of the guest, to find out whether KVM works here. */
   probeKernelPath: string;
   probeInitrdPath: string;
+  /** The guest's `tsc-khz`: prints the frequency of the host's time stamp counter. */
+  tscProgram: string;
   /** "auto" takes KVM where it is seen to work. */
   accelerator: 'auto' | HypervisorProbe['accelerator'];
   /** A console file larger than this is copied to `console.log.1` and starts anew. */
@@ -40,6 +42,7 @@ export class QemuHypervisor implements Hypervisor {
   readonly #settings: QemuSettings;
   readonly #clock: Clock;
   #probed: Promise<HypervisorProbe> | undefined;
+  #tscKhz: Promise<number> | undefined;
 
   constructor(settings: QemuSettings, clock: Clock) {
     this.#settings = settings;
@@ -58,6 +61,7 @@ export class QemuHypervisor implements Hypervisor {
   async launch(spec: VmmSpec): Promise<Vmm> {
     checkSpec(spec);
     const { accelerator } = await this.probe();
+    const tscKhz = accelerator === 'tcg' ? await this.#measureTsc() : undefined;
     await mkdir(join(spec.dir, vmFiles.emptyRoot), { recursive: true });
     if ((await this.findStray(spec.vmId, spec.dir)) !== undefined) {
       throw new IngotError('illegal_state', `VM ${spec.vmId} has a VMM running already`);
@@ -66,7 +70,7 @@ export class QemuHypervisor implements Hypervisor {
     await writeMailbox(join(spec.dir, vmFiles.mailbox), spec);
     const qmp = await startQemu({
       program: this.#settings.program,
-      args: vmArguments(spec, accelerator),
+      args: vmArguments(spec, accelerator, tscKhz),
       dir: spec.dir,
       netns: spec.network.netns,
       // The largest file it may write is its disk.
@@ -116,6 +120,17 @@ export class QemuHypervisor implements Hypervisor {
     return vmm;
   }
 
+  /** Measured once in this process's life: 0.2 s. */
+  #measureTsc(): Promise<number> {
+    this.#tscKhz ??= runCommand(this.#settings.tscProgram, [], { timeoutMs: 10_000 }).then(
+      ({ stdout }) => parseTscKhz(stdout),
+    );
+    this.#tscKhz.catch(() => {
+      this.#tscKhz = undefined;
+    });
+    return this.#tscKhz;
+  }
+
   async #probe(): Promise<HypervisorProbe> {
     const { program, accelerator } = this.#settings;
     const { stdout } = await runCommand(program, ['--version'], { timeoutMs: 10_000 });
@@ -128,8 +143,19 @@ export class QemuHypervisor implements Hypervisor {
       initrdPath: this.#settings.probeInitrdPath,
       answerPath: join(this.#settings.stateDir, 'kvm-probe.json'),
     });
+    // Measured now, while the daemon starts, rather than in front of the first VM.
+    if (!works) await this.#measureTsc();
     return { name: 'qemu', version, accelerator: works ? 'kvm' : 'tcg' };
   }
+}
+
+/** Between 100 MHz and 10 GHz is a counter; anything else is not. */
+function parseTscKhz(printed: string): number {
+  const khz = Number.parseInt(printed, 10);
+  if (khz > 100_000 && khz < 10_000_000) return khz;
+  throw new IngotError('boot_failed', `the time stamp counter of this host runs at ${khz} kHz`, {
+    remedy: 'emulated guests need a steady counter; use a host with one, or with KVM',
+  });
 }
 
 function checkSpec(spec: VmmSpec): void {

@@ -33,6 +33,7 @@ export async function makeQemuBench(): Promise<QemuBench> {
         stateDir: join(dir, 'state'),
         probeKernelPath: join(guestDir, 'vmlinux'),
         probeInitrdPath: join(guestDir, 'initrd'),
+        tscProgram: join(guestDir, 'tsc-khz'),
         accelerator: 'auto',
         consoleMaxBytes: 1024 * 1024,
       },
