@@ -21,6 +21,8 @@ export class AssetStub {
   ]);
   /** Lease ids by holder and asset. */
   readonly leases = new Map<string, Map<string, string>>();
+  /** Where the staged file of a type is said to be. */
+  pathOf: (type: asset.AssetType) => string = (type) => `/staging/${type}`;
   renewals = 0;
   /** While true every call fails as if nobody were there. */
   away = false;
@@ -58,7 +60,7 @@ export class AssetStub {
               if (type === undefined) throw new IngotError('asset_missing', `no asset ${assetId}`);
               const id = leases.get(assetId) ?? randomUUID();
               leases.set(assetId, id);
-              return { assetId, type, path: `/staging/${holder}/${type}`, lease: { id, assetId } };
+              return { assetId, type, path: this.pathOf(type), lease: { id, assetId } };
             });
             return { assets };
           },
