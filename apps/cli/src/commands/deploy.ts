@@ -22,7 +22,7 @@ export function addDeploy(program: Command, run: RunCommand): void {
   program
     .command('deploy')
     .description('run a container image in its own microVM and show its progress')
-    .requiredOption('--name <name>', 'its name, and its address: http://NAME.localhost')
+    .requiredOption('--name <name>', 'its name, and its address: http://NAME.localhost', parseName)
     .requiredOption('--image <reference>', 'container image, such as 127.0.0.1:5000/shop:1')
     .option('--vcpu <count>', 'virtual processors', parseInteger, 1)
     .option('--memory <size>', 'memory, such as 256M or 1G; a bare number is MiB', parseMemory, 128)
@@ -86,6 +86,14 @@ export function parseMemory(text: string): number {
   const match = /^(\d{1,7})\s*(M|MB|MiB|G|GB|GiB)?$/i.exec(text);
   if (!match) throw new InvalidArgumentError('It must be a size such as 256M or 1G.');
   return Number(match[1]) * (match[2]?.toUpperCase().startsWith('G') ? 1024 : 1);
+}
+
+/** The names the API takes, for deployments and tenants alike. */
+export function parseName(text: string): string {
+  if (/^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$/.test(text)) return text;
+  throw new InvalidArgumentError(
+    'It must be at most 40 lower-case letters, digits and hyphens, with a letter first.',
+  );
 }
 
 function collectEnv(text: string, before: string[] = []): string[] {

@@ -9,6 +9,7 @@ import { formatInstant } from '../output/duration.ts';
 import { jsonLine, messageJson } from '../output/json.ts';
 import { formatTable } from '../output/table.ts';
 import type { RunCommand } from '../program.ts';
+import { parseName } from './deploy.ts';
 
 export function addTenants(program: Command, run: RunCommand): void {
   const tenants = program.command('tenants').description('customers (needs the admin key)');
@@ -19,7 +20,7 @@ export function addTenants(program: Command, run: RunCommand): void {
   tenants
     .command('create')
     .description('add a tenant')
-    .argument('<name>', 'lower-case letters, digits and hyphens')
+    .argument('<name>', 'lower-case letters, digits and hyphens', parseName)
     .action(run((context, name: string) => createTenant(context, name)));
 }
 

@@ -127,12 +127,13 @@ function rowsOf(
   ];
 }
 
-function freshness({ freshThrough, gaps }: gateway.GetUsageResponse): string[] {
+function freshness({ deployments, freshThrough, gaps }: gateway.GetUsageResponse): string[] {
   const fresh = freshThrough
     ? `fresh through ${formatInstant(timestampMs(freshThrough))}`
-    : 'nothing was measured yet; usage arrives once a minute and when a deployment stops';
+    : 'nothing has been measured yet';
+  const late = 'usage comes once a minute, and when a microVM stops';
   return [
-    fresh,
+    deployments.length === 0 ? `${fresh}; ${late}` : fresh,
     ...gaps.map(
       ({ fromUnixMs, toUnixMs, cause, vmId }) =>
         `! not measured: ${formatInstant(Number(fromUnixMs))}, ${formatDuration(Number(toUnixMs - fromUnixMs))} of VM ${vmId} (${cause})`,

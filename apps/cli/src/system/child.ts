@@ -34,6 +34,8 @@ export interface ProbeResult {
 const stopGraceMs = 12_000;
 const readyTimeoutMs = 120_000;
 const pollMs = 50;
+/** A daemon that is ready gets this long to find its peers before what it lacks is told. */
+const settleMs = 3000;
 /** So many deaths in a row without having been ready, and a process is not started again. */
 const maxVainStarts = 6;
 const restartBaseMs = 200;
@@ -102,6 +104,7 @@ export class Child {
   async ready(signal: AbortSignal): Promise<readonly string[]> {
     const { clock } = this.#around;
     const deadline = clock.monotonicMs() + readyTimeoutMs;
+    let readySince: number | undefined;
     let last: ProbeResult;
     do {
       signal.throwIfAborted();
@@ -109,7 +112,11 @@ export class Child {
         throw this.#failure(`${this.spec.name} ${await this.#exited} before it was ready`);
       }
       last = await this.spec.probe();
-      if (last.ready) return last.reasons;
+      if (last.ready) {
+        readySince ??= clock.monotonicMs();
+        const settled = clock.monotonicMs() - readySince > settleMs;
+        if (last.reasons.length === 0 || settled) return last.reasons;
+      }
       await clock.sleep(pollMs, signal);
     } while (clock.monotonicMs() < deadline);
     const why = last.reasons.join('; ') || 'it gives no reason';

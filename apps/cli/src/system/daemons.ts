@@ -33,6 +33,7 @@ const passedOn = [
   'LC_ALL',
   'TZ',
   'TMPDIR',
+  'NODE_COMPILE_CACHE',
   'NODE_EXTRA_CA_CERTS',
   'INGOT_LOG_LEVEL',
 ];

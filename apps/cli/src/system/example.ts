@@ -5,7 +5,7 @@ import { create } from '@bufbuild/protobuf';
 import { gateway } from '@ingot/contracts';
 import { IngotError, isIngotError, runCommand } from '@ingot/daemon-kit';
 import { followDeploy } from '../client/follow-deploy.ts';
-import { createGatewayClient } from '../client/gateway-client.ts';
+import { createGatewayClient, type GatewayClient } from '../client/gateway-client.ts';
 import type { CommandContext } from '../context.ts';
 import { createDeployReport } from '../output/deploy-report.ts';
 import type { ChildSpec, ProbeResult } from './child.ts';
@@ -115,14 +115,8 @@ export async function deployExample(context: CommandContext, port: number): Prom
   const { deployments } = createGatewayClient(context.settings);
   const image = `${registryHost}:${port}/${exampleName}:1`;
   const report = createDeployReport({ ...context, json: false, out: context.err });
-  const present = await deployments.get({ name: exampleName }).catch((error: unknown) => {
-    if (isIngotError(error, 'not_found', 'deployment_not_found')) return undefined;
-    throw error;
-  });
-  const comesBack =
-    present?.state === gateway.DeploymentState.READY ||
-    present?.state === gateway.DeploymentState.STARTING;
-  if (comesBack && (await comesUp(context, present.url))) return present.url;
+  const present = await comeBack(context, deployments);
+  if (present !== undefined) return present;
   const request = create(gateway.DeployRequestSchema, {
     spec: { name: exampleName, image },
     idempotencyKey: context.newId(),
@@ -138,26 +132,43 @@ export async function deployExample(context: CommandContext, port: number): Prom
       remedy: `the daemons' logs are in ${join(context.settings.dataDir, 'logs')}`,
     });
   }
-  if (await comesUp(context, url)) return url;
+  if (await answers(url, context.settings.url)) return url;
   throw new IngotError('not_ready', `${url} does not answer`, {
     remedy: 'see ingot ps and ingot logs hello',
   });
 }
 
-const comeUpMs = 60_000;
-
-/** Asks gatewayd for the deployment's page until it answers 200. */
-async function comesUp(context: CommandContext, url: string): Promise<boolean> {
-  const { clock, settings, interrupted } = context;
+/** The URL of an example deployed earlier, once it answers; undefined when it must be deployed. */
+async function comeBack(
+  { clock, settings, interrupted }: CommandContext,
+  deployments: GatewayClient['deployments'],
+): Promise<string | undefined> {
   const deadline = clock.monotonicMs() + comeUpMs;
-  // *.localhost is loopback by RFC 6761, but not every resolver knows; gatewayd goes by the Host.
-  const { host, pathname } = new URL(url);
-  const address = new URL(pathname, settings.url).href;
   while (clock.monotonicMs() < deadline) {
-    if ((await getStatus(address, host)) === 200) return true;
+    const found = await deployments.get({ name: exampleName }).catch((error: unknown) => {
+      if (isIngotError(error, 'not_found', 'deployment_not_found')) return undefined;
+      throw error;
+    });
+    if (found === undefined || !onItsWay.has(found.state)) return undefined;
+    if (await answers(found.url, settings.url)) return found.url;
     await clock.sleep(200, interrupted);
   }
-  return false;
+  return undefined;
+}
+
+const comeUpMs = 60_000;
+const onItsWay: ReadonlySet<gateway.DeploymentState> = new Set([
+  gateway.DeploymentState.PENDING,
+  gateway.DeploymentState.BUILDING,
+  gateway.DeploymentState.STARTING,
+  gateway.DeploymentState.READY,
+]);
+
+/** Whether a deployment's page answers 200, asked at gatewayd's own address. */
+async function answers(url: string, gatewayUrl: string): Promise<boolean> {
+  // *.localhost is loopback by RFC 6761, but not every resolver knows; gatewayd goes by the Host.
+  const { host, pathname } = new URL(url);
+  return (await getStatus(new URL(pathname, gatewayUrl).href, host)) === 200;
 }
 
 function getStatus(url: string, host?: string): Promise<number | undefined> {

@@ -112,7 +112,8 @@ export async function removeVms(
     });
     return true;
   } catch (error) {
-    report(`✗ not every microVM could be removed: ${messageOf(error).split(': {')[0] ?? ''}`);
+    const said = messageOf(error).replace(`${spec.file} ${spec.args[0] ?? ''}`, 'metald');
+    report(`✗ not every microVM could be removed: ${said}`);
     if (isIngotError(error)) for (const line of error.log) report(`  | ${readable(line)}`);
     report(`  → correct the cause, then: ingot down --data-dir ${context.settings.dataDir}`);
     return false;
