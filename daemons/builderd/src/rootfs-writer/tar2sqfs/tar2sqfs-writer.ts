@@ -21,9 +21,10 @@ export interface Tar2sqfsOptions {
 const outputName = 'rootfs.squashfs';
 const maxStderrBytes = 64 * 1024;
 /**
- * zstd decompresses several times faster than gzip and xz at about xz's size, which is what a
- * guest feels. Level 3 writes 370 MB/s on two cores; level 9 needs four times as long for 6 % less.
- * Blocks of 128 KiB keep small reads small. Times and owners come from the archive.
+ * zstd: an emulated guest read 172 MB of files in 6.8 s, against 3.6 to 5.3 s with lz4 and 19.5 s with
+ * xz; but lz4 is 40 % larger, and unsquashfs 4.5 cannot read what tar2sqfs 1.2 writes with it. Level
+ * 3 writes 370 MB/s on two cores; level 9 needs four times as long for 6 % less. Blocks of 128 KiB
+ * keep small reads small. Times and owners come from the archive.
  */
 const formatArguments = [
   '--compressor',
