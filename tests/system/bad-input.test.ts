@@ -103,11 +103,11 @@ test('wrong usage of the command', async () => {
 test('a second `up` on the same data directory, and a port that is taken', async () => {
   const second = await instance.ingot('up', '--detach');
   assert.equal(second.code, 1);
-  assert.match(second.stderr, /already|running/);
+  assert.match(second.stdout + second.stderr, /already|runs/);
   const taken = await instance.ingotWith(
     { INGOT_DATA_DIR: join(instance.dataDir, 'other') },
     ...['up', '--detach'],
   );
   assert.equal(taken.code, 1);
-  assert.match(taken.stderr, /port/);
+  assert.match(taken.stdout + taken.stderr, /port/);
 });

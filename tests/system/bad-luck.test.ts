@@ -5,18 +5,18 @@ import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { metal } from '@ingot/contracts';
 import { startRegistry } from '@ingot/testkit';
-import { cpuNsOf, hostTraces, type HostTraces, processesIn, vmmPid } from './host-traces.ts';
+import { cpuNsOf, hostTraces, noTraces, processesIn, vmmPid } from './host-traces.ts';
 import { publish, staticImage } from './images.ts';
 import { type Daemon, daemons, Instance, until } from './instance.ts';
 
 let instance: Instance;
 let registry: Awaited<ReturnType<typeof startRegistry>>;
-let tracesBefore: HostTraces;
+let hostId: string;
 let image: string;
 
 before(async () => {
-  tracesBefore = hostTraces();
   instance = await Instance.start();
+  hostId = await instance.hostId();
   registry = await startRegistry({ dir: join(instance.dataDir, 'test-registry') });
   image = await publish(registry, 'app', await staticImage());
 });
@@ -99,9 +99,10 @@ for (const [index, daemon] of daemons.entries()) {
 
 test('after all of it, nothing is left on the host', async () => {
   await registry.stop();
+  assert.notDeepEqual(hostTraces(hostId), noTraces, 'what is looked for can be seen');
   const down = await instance.down();
   assert.equal(down.code, 0, down.stderr);
   await delay(200);
   assert.deepEqual(processesIn(instance.dataDir), []);
-  assert.deepEqual(hostTraces(), tracesBefore);
+  assert.deepEqual(hostTraces(hostId), noTraces);
 });

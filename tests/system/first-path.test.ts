@@ -6,18 +6,18 @@ import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { gateway, metal } from '@ingot/contracts';
 import { startRegistry } from '@ingot/testkit';
-import { cpuNsOf, hostTraces, type HostTraces, processesIn, vmmPid } from './host-traces.ts';
+import { cpuNsOf, hostTraces, noTraces, processesIn, vmmPid } from './host-traces.ts';
 import { debianImage, failingImage, publish, staticImage } from './images.ts';
 import { Instance, until } from './instance.ts';
 
 let instance: Instance;
 let registry: Awaited<ReturnType<typeof startRegistry>>;
-let tracesBefore: HostTraces;
+let hostId: string;
 let shop: string;
 
 before(async () => {
-  tracesBefore = hostTraces();
   instance = await Instance.start();
+  hostId = await instance.hostId();
   registry = await startRegistry({ dir: join(instance.dataDir, 'test-registry') });
   shop = await publish(registry, 'shop', await staticImage());
 });
@@ -204,10 +204,11 @@ test('after rm and down nothing is left: process, namespace, device, mount, file
   );
   assert.deepEqual(readdirSync(join(instance.dataDir, 'staging')), []);
   await registry.stop();
+  assert.notDeepEqual(hostTraces(hostId), noTraces, 'what is looked for can be seen');
   const down = await instance.down();
   assert.equal(down.code, 0, down.stderr);
   await delay(200);
   assert.deepEqual(processesIn(instance.dataDir), []);
-  assert.deepEqual(hostTraces(), tracesBefore);
+  assert.deepEqual(hostTraces(hostId), noTraces);
   assert.deepEqual(readdirSync(join(instance.dataDir, 'metald/vms')), []);
 });

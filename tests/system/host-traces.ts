@@ -1,26 +1,43 @@
 import { spawnSync } from 'node:child_process';
 import { globSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
-/** What Ingot could leave on a host, as sorted lines, so that before and after can be compared. */
+/** What an installation has on the host, as sorted lines. */
 export interface HostTraces {
   namespaces: string[];
   links: string[];
   tables: string[];
   mounts: string[];
+  routes: string[];
 }
+
+/** The traces of a host on which an installation never was. */
+export const noTraces: HostTraces = {
+  namespaces: [],
+  links: [],
+  tables: [],
+  mounts: [],
+  routes: [],
+};
 
 function lines(command: string, args: string[]): string[] {
   const { stdout } = spawnSync(command, args, { encoding: 'utf8' });
   return (stdout ?? '').split('\n').filter(Boolean).toSorted();
 }
 
-/** Looks at the whole host. */
-export function hostTraces(): HostTraces {
+/**
+ * What one installation has on the host now.
+ *
+ * @param hostId - metald's id of this host; its first six digits mark every name it makes.
+ */
+export function hostTraces(hostId: string): HostTraces {
+  const mark = hostId.slice(0, 6);
+  const marked = (line: string): boolean => line.includes(mark);
   return {
-    namespaces: lines('ip', ['netns', 'list']),
-    links: lines('ip', ['-brief', 'link']).map((line) => line.split(/\s+/)[0] ?? ''),
-    tables: lines('nft', ['list', 'tables']),
-    mounts: readFileSync('/proc/mounts', 'utf8').split('\n').filter(Boolean).toSorted(),
+    namespaces: lines('ip', ['netns', 'list']).filter(marked),
+    links: lines('ip', ['-brief', 'link']).filter(marked),
+    tables: lines('nft', ['list', 'tables']).filter(marked),
+    mounts: readFileSync('/proc/mounts', 'utf8').split('\n').filter(marked).toSorted(),
+    routes: lines('ip', ['route', 'show', 'table', 'all']).filter(marked),
   };
 }
 

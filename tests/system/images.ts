@@ -19,11 +19,10 @@ const probes = {
   // Keeps one CPU of the guest busy for about the seconds in the query.
   burn: 'end=$(($(date +%s) + QUERY_STRING)); while [ $(date +%s) -lt $end ]; do :; done; echo done',
   // Says whether a TCP connection to the address in the query ("host:port") can be made.
-  reach:
-    'nc -w 3 ${QUERY_STRING%:*} ${QUERY_STRING#*:} </dev/null >/dev/null && echo open || echo closed',
+  reach: 'nc -w 3 ${QUERY_STRING%:*} ${QUERY_STRING#*:} -e /bin/date && echo open || echo closed',
   clock: 'date +%s',
   write: 'echo written > /srv/file && cat /srv/file; touch /read-write && echo root writable',
-  log: 'echo "a line for the log" >/proc/1/fd/1; echo logged',
+  log: 'echo "a line for the log" >/proc/$PPID/fd/2; echo logged',
 };
 
 /**

@@ -138,6 +138,16 @@ export class Instance {
     });
   }
 
+  /** metald's id of this host. */
+  async hostId(): Promise<string> {
+    const host = createRpcClient(metal.HostService, {
+      url: this.env['INGOT_GATEWAYD_METALD_URL'] ?? '',
+      identity: await loadIdentity(join(this.dataDir, 'pki'), 'gatewayd'),
+      expect: 'metald',
+    });
+    return (await host.getHost({})).id;
+  }
+
   /** Usage of one deployment of the operator's tenant, up to now. */
   async usageOf(name: string): Promise<billing.DeploymentUsage | undefined> {
     const answer = await this.usage().getUsage({
