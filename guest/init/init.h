@@ -36,6 +36,8 @@ void open_console(void);
 void write_console(const char *bytes, size_t length);
 /* Writes one line of init's own to the console. */
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Which kernel messages reach the console: those below this level; 0 is none. */
+void set_kernel_log_level(int level);
 /* Writes the exit report: an exit code (-1 for none) and why the app could not run (NULL for nothing). */
 void write_report(int exit_code, const char *error);
 /* Ends this VM because init cannot go on: says so on the console and in the report. */

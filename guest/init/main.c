@@ -9,6 +9,9 @@
 /* How long the app's start may wait for the host's clock. */
 enum { TIME_WAIT_MS = 50 };
 
+/* Kernel messages below this level are errors and worse: an app killed for want of memory, say. */
+enum { LOG_ERRORS = 4 };
+
 int main(int argc, char **argv) {
     mount_kernel_filesystems();
     if (argc > 1 && strcmp(argv[1], "probe") == 0) {
@@ -32,6 +35,7 @@ int main(int argc, char **argv) {
     int control = open_control();
     await_time(control, TIME_WAIT_MS);
 
+    set_kernel_log_level(LOG_ERRORS);
     int log_fd;
     pid_t app = start_app(&config, &log_fd);
     int exit_code = supervise(app, log_fd, control);

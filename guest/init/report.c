@@ -47,6 +47,13 @@ void say(const char *format, ...) {
     say_line(message);
 }
 
+void set_kernel_log_level(int level) {
+    int fd = open("/proc/sys/kernel/printk", O_WRONLY | O_CLOEXEC);
+    if (fd < 0) return;
+    if (dprintf(fd, "%d", level) < 0) say("set the kernel's log level: %m");
+    close(fd);
+}
+
 void write_report(int exit_code, const char *error) {
     if (mailbox_fd < 0) return;
     char report[4096] = "INGOTRP1";
@@ -70,6 +77,7 @@ void fail(const char *format, ...) {
 void power_off(void) {
     if (console_fd >= 0) tcdrain(console_fd);
     sync();
+    set_kernel_log_level(0); /* "Power down" is not the app's word */
     reboot(RB_POWER_OFF);
     /* Not reached where ACPI works; the VMM runs with -no-reboot, so this ends the VM as well. */
     reboot(RB_AUTOBOOT);
