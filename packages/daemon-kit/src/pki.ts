@@ -6,16 +6,9 @@ import { dirname, join } from 'node:path';
 import '@abraham/reflection';
 import * as x509 from '@peculiar/x509';
 import { errnoOf, IngotError } from './errors.ts';
+import { loadIdentity } from './identity.ts';
 
 x509.cryptoProvider.set(webcrypto);
-
-/** Who a daemon is: its certificate, its key and the authority both sides trust. PEM. */
-export interface Identity {
-  name: string;
-  certificate: string;
-  privateKey: string;
-  authority: string;
-}
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 const dayMs = 24 * 60 * 60 * 1000;
@@ -45,35 +38,6 @@ export async function ensurePki(
     await rm(join(dir, name), { recursive: true, force: true });
     await makeWhole(join(dir, name), await issue(authorityDir, name, now));
   }
-}
-
-/**
- * Reads one daemon's identity.
- *
- * @throws IngotError config_invalid when `ingot up` has not made it.
- */
-export async function loadIdentity(dir: string, name: string): Promise<Identity> {
-  const read = (...path: string[]): Promise<string> => readFile(join(dir, ...path), 'utf8');
-  try {
-    return {
-      name,
-      certificate: await read(name, 'certificate.pem'),
-      privateKey: await read(name, 'key.pem'),
-      authority: await read('authority', 'certificate.pem'),
-    };
-  } catch (cause) {
-    throw new IngotError('config_invalid', `there is no certificate for ${name} in ${dir}`, {
-      remedy: '`ingot up` makes the certificates; start the daemon through it once',
-      cause,
-    });
-  }
-}
-
-/** The identity a certificate speaks for, from its URI subject alternative name. */
-export function identityOf(certificate: X509Certificate): string | undefined {
-  return /(?:^|, )URI:spiffe:\/\/ingot\/([a-z][a-z0-9-]*)(?:,|$)/.exec(
-    certificate.subjectAltName ?? '',
-  )?.[1];
 }
 
 async function isFresh(dir: string, name: string, now: number): Promise<boolean> {

@@ -3,7 +3,7 @@ import type { DescService } from '@bufbuild/protobuf';
 import { type Client, createClient } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { IngotError } from './errors.ts';
-import { type Identity, identityOf } from './pki.ts';
+import { type Identity, identityOf } from './identity.ts';
 import { withIngotErrors } from './rpc-errors.ts';
 
 /**

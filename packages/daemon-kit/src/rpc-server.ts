@@ -14,7 +14,7 @@ import { createValidateInterceptor } from '@connectrpc/validate';
 import type { Registry } from 'prom-client';
 import { errnoOf, IngotError } from './errors.ts';
 import type { Logger } from './logger.ts';
-import { type Identity, identityOf } from './pki.ts';
+import { type Identity, identityOf } from './identity.ts';
 import { serverErrorInterceptor } from './rpc-errors.ts';
 
 type NodeRequest = Parameters<ReturnType<typeof connectNodeAdapter>>[0];

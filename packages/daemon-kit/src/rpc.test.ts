@@ -8,7 +8,8 @@ import { asset } from '@ingot/contracts';
 import { IngotError } from './errors.ts';
 import { createLogger } from './logger.ts';
 import { createMetrics } from './metrics.ts';
-import { ensurePki, type Identity, loadIdentity } from './pki.ts';
+import { type Identity, loadIdentity } from './identity.ts';
+import { ensurePki } from './pki.ts';
 import { createRpcClient } from './rpc-client.ts';
 import { callerOf, type RpcServer, startRpcServer } from './rpc-server.ts';
 
