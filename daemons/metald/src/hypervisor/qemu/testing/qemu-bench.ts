@@ -23,7 +23,7 @@ export interface QemuBench extends HypervisorBench {
 /** Real QEMU with a network namespace, an image and directories of its own. Needs root. */
 export async function makeQemuBench(): Promise<QemuBench> {
   const dir = await mkdtemp(join(tmpdir(), 'ingot-qemu-'));
-  const netns = `ingot-test-${process.pid}`;
+  const netns = `ingot-test-${randomUUID().slice(0, 8)}`;
   const rootfsPath = await makeRootfs(dir);
   await makeNetwork(netns);
   const make = (): QemuHypervisor =>
