@@ -1,4 +1,4 @@
-import type { Clock, Random } from '@ingot/daemon-kit';
+import type { Clock, Random } from '@ingot/daemon-kit/client';
 import type { Settings } from './settings.ts';
 
 /** Where a command writes. */

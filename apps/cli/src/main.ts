@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { isatty } from 'node:tty';
-import { systemClock, systemRandom } from '@ingot/daemon-kit';
+import { systemClock, systemRandom } from '@ingot/daemon-kit/client';
 import type { Output } from './context.ts';
 import { runProgram } from './program.ts';
 

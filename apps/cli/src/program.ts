@@ -1,4 +1,4 @@
-import { IngotError } from '@ingot/daemon-kit';
+import { IngotError } from '@ingot/daemon-kit/client';
 import { Command, CommanderError } from 'commander';
 import { addDeploy } from './commands/deploy.ts';
 import { addDoctor } from './commands/doctor.ts';

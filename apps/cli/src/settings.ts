@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { errnoOf, IngotError, messageOf, parseListen } from '@ingot/daemon-kit';
+import { errnoOf, IngotError, messageOf, parseListen } from '@ingot/daemon-kit/client';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import type { CliContext, GlobalOptions } from './context.ts';

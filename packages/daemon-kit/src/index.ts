@@ -11,6 +11,7 @@ export {
   messageOf,
 } from './errors.ts';
 export { KeyedMutex } from './keyed-mutex.ts';
+export { parseListen } from './listen.ts';
 export { createLogger, type Logger } from './logger.ts';
 export { type Loop, startLoop } from './loop.ts';
 export { type MainContext, runMain } from './run-main.ts';
@@ -23,7 +24,6 @@ export { createPlainRpcClient, createRpcClient } from './rpc-client.ts';
 export { fromConnectError } from './rpc-errors.ts';
 export {
   callerOf,
-  parseListen,
   type Readiness,
   type RpcServer,
   type RpcServerOptions,

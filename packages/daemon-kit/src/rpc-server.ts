@@ -15,6 +15,7 @@ import type { Registry } from 'prom-client';
 import { errnoOf, IngotError } from './errors.ts';
 import type { Logger } from './logger.ts';
 import { type Identity, identityOf } from './identity.ts';
+import { parseListen } from './listen.ts';
 import { serverErrorInterceptor } from './rpc-errors.ts';
 
 type NodeRequest = Parameters<ReturnType<typeof connectNodeAdapter>>[0];
@@ -200,16 +201,6 @@ function send(response: NodeResponse, status: number, type: string, body: string
   const plain = response as http.ServerResponse;
   plain.writeHead(status, { 'content-type': type });
   plain.end(body);
-}
-
-/** Splits "host:port". @throws IngotError config_invalid */
-export function parseListen(listen: string): { host: string; port: number } {
-  const match = /^(.+):(\d{1,5})$/.exec(listen);
-  const port = Number(match?.[2]);
-  if (!match?.[1] || port > 65535) {
-    throw new IngotError('config_invalid', `"${listen}" is not host:port`);
-  }
-  return { host: match[1], port };
 }
 
 function startListening(

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Client } from '@connectrpc/connect';
 import { gateway } from '@ingot/contracts';
-import { createPlainRpcClient, errnoOf, IngotError } from '@ingot/daemon-kit';
+import { createPlainRpcClient, errnoOf, IngotError } from '@ingot/daemon-kit/client';
 import type { Settings } from '../settings.ts';
 
 /** gatewayd's customer API with the user's key. Every call rejects with IngotError. */

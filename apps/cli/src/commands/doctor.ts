@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isIngotError, messageOf } from '@ingot/daemon-kit';
+import { isIngotError, messageOf } from '@ingot/daemon-kit/client';
 import type { Command } from 'commander';
 import type { CommandContext, ExitCode } from '../context.ts';
 import { jsonLine } from '../output/json.ts';

@@ -1,6 +1,6 @@
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import { gateway } from '@ingot/contracts';
-import { IngotError } from '@ingot/daemon-kit';
+import { IngotError } from '@ingot/daemon-kit/client';
 import type { Command } from 'commander';
 import { everyPage } from '../client/every-page.ts';
 import type { GatewayClient } from '../client/gateway-client.ts';

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { ensurePki, IngotError, messageOf } from '@ingot/daemon-kit';
+import { IngotError, messageOf } from '@ingot/daemon-kit/client';
 import type { Command } from 'commander';
 import { readAdminKey } from '../client/gateway-client.ts';
 import type { CommandContext, ExitCode } from '../context.ts';
@@ -67,6 +67,8 @@ async function runLocked(
   try {
     await endLeftovers(context, runState, report);
     await requirePorts(context);
+    // Loaded here alone: making certificates needs more code than all other commands together.
+    const { ensurePki } = await import('@ingot/daemon-kit');
     await ensurePki(join(dataDir, 'pki'), [...daemonNames, operatorName]);
     await instance.startDaemons(context.interrupted);
     const example = options.deployExample ? await bringExample(context, instance) : {};

@@ -1,4 +1,4 @@
-import { IngotError, messageOf } from '@ingot/daemon-kit';
+import { IngotError, messageOf } from '@ingot/daemon-kit/client';
 
 /** An error for people: what and why, the end of the log that shows it, what to do next. */
 export function errorText(error: unknown): string {

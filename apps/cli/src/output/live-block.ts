@@ -1,5 +1,5 @@
 import { clearInterval, setInterval } from 'node:timers';
-import type { Clock } from '@ingot/daemon-kit';
+import type { Clock } from '@ingot/daemon-kit/client';
 import type { Output } from '../context.ts';
 import { formatDuration } from './duration.ts';
 

@@ -1,6 +1,6 @@
 import { accessSync, constants, existsSync, readFileSync, statfsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { type ErrorReason, IngotError } from '@ingot/daemon-kit';
+import { type ErrorReason, IngotError } from '@ingot/daemon-kit/client';
 import type { CommandContext } from '../context.ts';
 import { findProgram, programs } from './programs.ts';
 

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { closeSync } from 'node:fs';
-import { type Clock, IngotError, messageOf } from '@ingot/daemon-kit';
+import { type Clock, IngotError, messageOf } from '@ingot/daemon-kit/client';
 import { logPath, openLog, readTail } from './log-file.ts';
 import { endProcess, type ProcessRef, processRef } from './process-ref.ts';
 import type { RunState } from './run-state.ts';

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync, createReadStream } from 'node:fs';
 import { join } from 'node:path';
-import { IngotError } from '@ingot/daemon-kit';
+import { IngotError } from '@ingot/daemon-kit/client';
 import type { CommandContext, ExitCode } from '../context.ts';
 import { logPath, openLog } from './log-file.ts';
 import { endProcess, processRef } from './process-ref.ts';

@@ -3,7 +3,7 @@ import http from 'node:http';
 import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { gateway } from '@ingot/contracts';
-import { IngotError, isIngotError, runCommand } from '@ingot/daemon-kit';
+import { IngotError, isIngotError, runCommand } from '@ingot/daemon-kit/client';
 import { followDeploy } from '../client/follow-deploy.ts';
 import { createGatewayClient, type GatewayClient } from '../client/gateway-client.ts';
 import type { CommandContext } from '../context.ts';

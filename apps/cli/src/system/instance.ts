@@ -1,4 +1,4 @@
-import { type IngotError, isIngotError, messageOf, runCommand } from '@ingot/daemon-kit';
+import { type IngotError, isIngotError, messageOf, runCommand } from '@ingot/daemon-kit/client';
 import type { CommandContext } from '../context.ts';
 import { formatDuration } from '../output/duration.ts';
 import { Child, type ChildSpec, type ChildSurroundings } from './child.ts';

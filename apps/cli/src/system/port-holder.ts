@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { errnoOf, IngotError, parseListen } from '@ingot/daemon-kit';
+import { errnoOf, IngotError, parseListen } from '@ingot/daemon-kit/client';
 
 /** @throws IngotError port_taken, naming who holds the port where /proc tells, or config_invalid. */
 export async function requireFree(listen: string, user: string, setting: string): Promise<void> {

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Clock } from '@ingot/daemon-kit';
+import type { Clock } from '@ingot/daemon-kit/client';
 import { z } from 'zod';
 
 /** One process for certain: a pid alone may be another's by the time one looks. */

@@ -1,6 +1,6 @@
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { errnoOf, IngotError } from '@ingot/daemon-kit';
+import { errnoOf, IngotError } from '@ingot/daemon-kit/client';
 import { z } from 'zod';
 import { isAlive, type ProcessRef, processRefSchema } from './process-ref.ts';
 
