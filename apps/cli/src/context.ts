@@ -1,5 +1,4 @@
 import type { Clock, Random } from '@ingot/daemon-kit/client';
-import type { Settings } from './settings.ts';
 
 /** Where a command writes. */
 export interface Output {
@@ -37,13 +36,3 @@ export interface GlobalOptions {
   key?: string;
   config?: string;
 }
-
-/** A command's surroundings once its settings are known. */
-export interface CommandContext extends CliContext {
-  readonly settings: Settings;
-  /** True with --json. */
-  readonly json: boolean;
-}
-
-/** What a command ends the process with: done, or failed with everything already told. */
-export type ExitCode = 0 | 1;

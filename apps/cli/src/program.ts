@@ -13,18 +13,11 @@ import { addStop } from './commands/stop.ts';
 import { addTenants } from './commands/tenants.ts';
 import { addUp } from './commands/up.ts';
 import { addUsage } from './commands/usage.ts';
-import type { CliContext, CommandContext, ExitCode, GlobalOptions } from './context.ts';
+import type { CommandContext, ExitCode, RunCommand } from './command.ts';
+import type { CliContext, GlobalOptions } from './context.ts';
 import { errorJson, errorText } from './output/error-text.ts';
 import { jsonLine } from './output/json.ts';
 import { readCliSettings } from './settings.ts';
-
-/**
- * Makes commander's action of a command: works out the settings, runs it, keeps its exit code.
- * `Args` are the command's arguments and last its options, as commander hands them over.
- */
-export type RunCommand = <Args extends unknown[]>(
-  body: (context: CommandContext, ...args: Args) => Promise<ExitCode>,
-) => (...args: [...Args, Command]) => Promise<void>;
 
 /**
  * Runs one command line.

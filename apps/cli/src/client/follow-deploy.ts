@@ -1,6 +1,6 @@
 import type { gateway } from '@ingot/contracts';
 import { backoffMs, IngotError, isTransient } from '@ingot/daemon-kit/client';
-import type { CommandContext } from '../context.ts';
+import type { CommandContext } from '../command.ts';
 import type { DeployReport } from '../output/deploy-report.ts';
 import { explainUnreachable } from './gateway-client.ts';
 

@@ -1,4 +1,4 @@
-import type { CommandContext } from '../context.ts';
+import type { CommandContext } from '../command.ts';
 import { createGatewayClient, explainUnreachable, type GatewayClient } from './gateway-client.ts';
 
 /** Runs calls to gatewayd; when nothing answers there the error says what to do. */

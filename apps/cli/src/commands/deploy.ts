@@ -3,11 +3,10 @@ import { gateway } from '@ingot/contracts';
 import { type Command, InvalidArgumentError } from 'commander';
 import { followDeploy } from '../client/follow-deploy.ts';
 import { createGatewayClient } from '../client/gateway-client.ts';
-import type { CommandContext, ExitCode } from '../context.ts';
+import type { CommandContext, ExitCode, RunCommand } from '../command.ts';
 import { createDeployReport } from '../output/deploy-report.ts';
 import { errorJson } from '../output/error-text.ts';
 import { jsonLine } from '../output/json.ts';
-import type { RunCommand } from '../program.ts';
 
 interface DeployOptions {
   name: string;

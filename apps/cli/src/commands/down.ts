@@ -1,8 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import type { CommandContext, ExitCode } from '../context.ts';
-import type { RunCommand } from '../program.ts';
+import type { CommandContext, ExitCode, RunCommand } from '../command.ts';
 import { hostChecks, requireAll } from '../system/checks.ts';
 import { endLeftovers, removeVms } from '../system/instance.ts';
 import { endProcess } from '../system/process-ref.ts';

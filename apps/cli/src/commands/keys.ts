@@ -5,11 +5,10 @@ import type { Command } from 'commander';
 import { everyPage } from '../client/every-page.ts';
 import type { GatewayClient } from '../client/gateway-client.ts';
 import { withGateway } from '../client/with-gateway.ts';
-import type { CommandContext, ExitCode } from '../context.ts';
+import type { CommandContext, ExitCode, RunCommand } from '../command.ts';
 import { formatInstant } from '../output/duration.ts';
 import { jsonLine, messageJson } from '../output/json.ts';
 import { formatTable } from '../output/table.ts';
-import type { RunCommand } from '../program.ts';
 import { listTenants } from './tenants.ts';
 
 interface TenantOption {

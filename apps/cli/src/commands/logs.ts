@@ -1,8 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { withGateway } from '../client/with-gateway.ts';
-import type { CommandContext, ExitCode } from '../context.ts';
+import type { CommandContext, ExitCode, RunCommand } from '../command.ts';
 import { jsonLine } from '../output/json.ts';
-import type { RunCommand } from '../program.ts';
 
 interface LogsOptions {
   follow?: boolean;

@@ -3,11 +3,10 @@ import { gateway } from '@ingot/contracts';
 import type { Command } from 'commander';
 import { everyPage } from '../client/every-page.ts';
 import { withGateway } from '../client/with-gateway.ts';
-import type { CommandContext, ExitCode } from '../context.ts';
+import type { CommandContext, ExitCode, RunCommand } from '../command.ts';
 import { formatDuration } from '../output/duration.ts';
 import { jsonLine, messageJson } from '../output/json.ts';
 import { formatTable } from '../output/table.ts';
-import type { RunCommand } from '../program.ts';
 
 export function addPs(program: Command, run: RunCommand): void {
   program

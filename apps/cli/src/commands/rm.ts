@@ -1,7 +1,7 @@
+import type { RunCommand } from '../command.ts';
 import type { Command } from 'commander';
 import { withGateway } from '../client/with-gateway.ts';
 import { jsonLine } from '../output/json.ts';
-import type { RunCommand } from '../program.ts';
 
 export function addRemove(program: Command, run: RunCommand): void {
   program

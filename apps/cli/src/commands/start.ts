@@ -1,6 +1,6 @@
+import type { RunCommand } from '../command.ts';
 import type { Command } from 'commander';
 import { createGatewayClient } from '../client/gateway-client.ts';
-import type { RunCommand } from '../program.ts';
 import { showDeploy } from './deploy.ts';
 
 export function addStart(program: Command, run: RunCommand): void {

@@ -1,9 +1,8 @@
 import type { Command } from 'commander';
-import type { CommandContext, ExitCode } from '../context.ts';
+import type { CommandContext, ExitCode, RunCommand } from '../command.ts';
 import { formatDuration } from '../output/duration.ts';
 import { jsonLine } from '../output/json.ts';
 import { formatTable } from '../output/table.ts';
-import type { RunCommand } from '../program.ts';
 import { type DaemonName, daemonNames } from '../system/daemons.ts';
 import { askReadiness, pageUrl } from '../system/readiness.ts';
 import { aliveProcess, RunState } from '../system/run-state.ts';

@@ -1,8 +1,8 @@
+import type { RunCommand } from '../command.ts';
 import { gateway } from '@ingot/contracts';
 import type { Command } from 'commander';
 import { withGateway } from '../client/with-gateway.ts';
 import { jsonLine, messageJson } from '../output/json.ts';
-import type { RunCommand } from '../program.ts';
 
 export function addStop(program: Command, run: RunCommand): void {
   program

@@ -4,11 +4,10 @@ import type { Command } from 'commander';
 import { everyPage } from '../client/every-page.ts';
 import type { GatewayClient } from '../client/gateway-client.ts';
 import { withGateway } from '../client/with-gateway.ts';
-import type { CommandContext, ExitCode } from '../context.ts';
+import type { CommandContext, ExitCode, RunCommand } from '../command.ts';
 import { formatInstant } from '../output/duration.ts';
 import { jsonLine, messageJson } from '../output/json.ts';
 import { formatTable } from '../output/table.ts';
-import type { RunCommand } from '../program.ts';
 import { parseName } from './deploy.ts';
 
 export function addTenants(program: Command, run: RunCommand): void {

@@ -2,12 +2,11 @@ import { timestampMs } from '@bufbuild/protobuf/wkt';
 import { type billing, gateway } from '@ingot/contracts';
 import { type Command, InvalidArgumentError } from 'commander';
 import { withGateway } from '../client/with-gateway.ts';
-import type { CommandContext, ExitCode } from '../context.ts';
+import type { CommandContext, ExitCode, RunCommand } from '../command.ts';
 import { formatDuration, formatInstant } from '../output/duration.ts';
 import { jsonLine, messageJson } from '../output/json.ts';
 import { formatMoney } from '../output/money.ts';
 import { formatTable } from '../output/table.ts';
-import type { RunCommand } from '../program.ts';
 
 interface UsageOptions {
   from?: Instant;

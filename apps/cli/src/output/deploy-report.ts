@@ -1,5 +1,5 @@
 import { gateway } from '@ingot/contracts';
-import type { CommandContext } from '../context.ts';
+import type { CommandContext } from '../command.ts';
 import { formatDuration } from './duration.ts';
 import { jsonLine, messageJson } from './json.ts';
 import { LiveBlock } from './live-block.ts';

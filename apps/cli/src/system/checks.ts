@@ -1,7 +1,7 @@
 import { accessSync, constants, existsSync, readFileSync, statfsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type ErrorReason, IngotError } from '@ingot/daemon-kit/client';
-import type { CommandContext } from '../context.ts';
+import type { CommandContext } from '../command.ts';
 import { findProgram, programs } from './programs.ts';
 
 /** One line of `ingot doctor`. */

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { IngotError } from '@ingot/daemon-kit/client';
-import type { CommandContext, ExitCode } from '../context.ts';
+import type { CommandContext, ExitCode } from '../command.ts';
 import { logPath, openLog } from './log-file.ts';
 import { endProcess, processRef } from './process-ref.ts';
 import { RunState } from './run-state.ts';

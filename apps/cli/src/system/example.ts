@@ -6,7 +6,7 @@ import { gateway } from '@ingot/contracts';
 import { IngotError, isIngotError, runCommand } from '@ingot/daemon-kit/client';
 import { followDeploy } from '../client/follow-deploy.ts';
 import { createGatewayClient, type GatewayClient } from '../client/gateway-client.ts';
-import type { CommandContext } from '../context.ts';
+import type { CommandContext } from '../command.ts';
 import { createDeployReport } from '../output/deploy-report.ts';
 import type { ChildSpec, ProbeResult } from './child.ts';
 import { registryName } from './instance.ts';

@@ -1,5 +1,5 @@
 import { type IngotError, isIngotError, messageOf, runCommand } from '@ingot/daemon-kit/client';
-import type { CommandContext } from '../context.ts';
+import type { CommandContext } from '../command.ts';
 import { formatDuration } from '../output/duration.ts';
 import { Child, type ChildSpec, type ChildSurroundings } from './child.ts';
 import { daemonEnvironment, type DaemonName, daemonNames, startWaves } from './daemons.ts';
