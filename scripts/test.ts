@@ -11,7 +11,7 @@ import { spec } from 'node:test/reporters';
 
 const passes = {
   unit: {
-    files: globSync('{packages,daemons,apps,guest,examples}/**/*.test.ts', {
+    files: globSync('{packages,daemons,apps,guest,examples,scripts}/**/*.test.ts', {
       exclude: ['**/node_modules'],
     }).toSorted(),
     concurrency: 2,
