@@ -35,23 +35,21 @@ int open_control(void) {
 }
 
 static int time_was_set = 0;
+static int stop_was_asked = 0;
 
-/* One line from the host; answers true for "stop". */
-static int obey(const char *line) {
-    if (strcmp(line, "stop") == 0) return 1;
-    if (strncmp(line, "time ", 5) == 0) {
-        long long nanoseconds = atoll(line + 5);
-        struct timespec now = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
-        if (nanoseconds > 0 && clock_settime(CLOCK_REALTIME, &now) == 0) time_was_set = 1;
-    }
-    return 0;
+static void obey(const char *line) {
+    if (strcmp(line, "stop") == 0) stop_was_asked = 1;
+    if (strncmp(line, "time ", 5) != 0) return;
+    long long nanoseconds = atoll(line + 5);
+    struct timespec now = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
+    if (nanoseconds > 0 && clock_settime(CLOCK_REALTIME, &now) == 0) time_was_set = 1;
 }
 
-int read_control(int control) {
+/* Obeys every whole line that has come. */
+static void take_in(int control) {
     static char line[128];
     static size_t length = 0;
     char bytes[256];
-    int stop = 0;
     for (ssize_t got; (got = read(control, bytes, sizeof bytes)) > 0;) {
         for (ssize_t i = 0; i < got; i++) {
             if (bytes[i] != '\n') {
@@ -60,14 +58,21 @@ int read_control(int control) {
             }
             line[length] = '\0';
             length = 0;
-            stop |= obey(line);
+            obey(line);
         }
     }
+}
+
+int read_control(int control) {
+    take_in(control);
+    int stop = stop_was_asked;
+    stop_was_asked = 0;
     return stop;
 }
 
 void await_time(int control, int timeout_ms) {
     struct pollfd port = {.fd = control, .events = POLLIN};
+    /* A request to stop that comes with it is kept for when there is an app to stop. */
     if (control >= 0 && !time_was_set && poll(&port, 1, timeout_ms) == 1 && (port.revents & POLLIN) != 0)
-        read_control(control);
+        take_in(control);
 }

@@ -52,6 +52,8 @@ int supervise(pid_t app, int log_fd, int control) {
     watch(set, children, EPOLLIN);
     /* Edge-triggered: the port reports "hung up" for as long as no host is connected. */
     if (control >= 0) watch(set, control, EPOLLIN | EPOLLET);
+    /* The host may have asked before there was an app. */
+    if (control >= 0 && read_control(control)) kill(app, SIGTERM);
 
     int exit_code = 0;
     for (int running = 1; running;) {

@@ -108,6 +108,10 @@ function drive(serial: string, path: string, option: string): string[] {
   const file = path.replaceAll(',', ',,');
   return [
     ...['-drive', `if=none,id=${serial},format=raw,file=${file},${option}`],
-    ...['-device', `virtio-blk-device,drive=${serial},serial=${serial}`],
+    // A full disk of the host is an I/O error in the guest; QEMU's default would hold the guest unseen.
+    ...[
+      '-device',
+      `virtio-blk-device,drive=${serial},serial=${serial},werror=report,rerror=report`,
+    ],
   ];
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { testHypervisor } from '../conformance.ts';
-import type { VmmExit, VmmSpec } from '../hypervisor.ts';
+import type { Vmm, VmmExit, VmmSpec } from '../hypervisor.ts';
 import { rotate } from './console-log.ts';
 import { decodeReport } from './mailbox.ts';
 import { makeQemuBench } from './testing/qemu-bench.ts';
@@ -80,6 +80,16 @@ describe('a VM under qemu', () => {
     assert.deepEqual(exit, { appExitCode: 137, guestError: undefined });
   });
 
+  it('ends an app that was asked to end before it ran', async () => {
+    const spec = await bench.makeSpec('serves');
+    const vmm = await bench.hypervisor.launch(spec);
+    await vmm.start();
+    await vmm.requestShutdown();
+    // 7 when the app was quick enough to catch the signal.
+    const { appExitCode } = await endOf(vmm);
+    assert.ok(appExitCode === 143 || appExitCode === 7, `exit code ${appExitCode}`);
+  });
+
   it('says what is wrong with the user and with the program', async () => {
     const nobody = await run(bench, { user: 'mallory' });
     assert.match(nobody.exit.guestError ?? '', /no such user: mallory/);
@@ -129,13 +139,13 @@ async function run(
   const spec = await bench.makeAppSpec(app);
   const vmm = await bench.hypervisor.launch(spec);
   await vmm.start();
-  const exit = await Promise.race([
-    vmm.exited,
-    new Promise<never>((_, reject) => {
-      setTimeout(() => {
-        void vmm.kill().then(() => reject(new Error('the VM did not end')));
-      }, 20_000).unref();
-    }),
-  ]);
+  const exit = await endOf(vmm);
   return { log: await readFile(bench.hypervisor.consolePath(spec.dir), 'utf8'), exit };
+}
+
+async function endOf(vmm: Vmm): Promise<VmmExit> {
+  const timer = setTimeout(() => void vmm.kill(), 20_000);
+  const exit = await vmm.exited;
+  clearTimeout(timer);
+  return exit;
 }
