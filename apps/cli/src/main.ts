@@ -6,10 +6,15 @@ import type { Output } from './context.ts';
 import { runProgram } from './program.ts';
 
 const interruption = new AbortController();
+let interruptedAt = 0;
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
-    if (interruption.signal.aborted) process.stderr.write('still ending; please wait\n');
-    else interruption.abort(new Error(signal));
+    // npm passes on the Ctrl-C that the terminal has sent already.
+    const echo = performance.now() - interruptedAt < 1000;
+    if (!interruption.signal.aborted) {
+      interruptedAt = performance.now();
+      interruption.abort(new Error(signal));
+    } else if (!echo) process.stderr.write('still ending; please wait\n');
   });
 }
 
