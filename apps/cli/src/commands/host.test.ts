@@ -41,13 +41,6 @@ test('up without root says so', async () => {
   assert.match(run.err, /this is not root.*\n {2}→ .*sudo/);
 });
 
-test('up in a path too long for Unix sockets says so', async () => {
-  await using dir = await tempDir();
-  const run = await ingot(['up', '--data-dir', join(dir.path, 'x'.repeat(80))], {});
-  assert.equal(run.code, 1);
-  assert.match(run.err, /bytes too long for the Unix sockets/);
-});
-
 test('doctor --json lists every check, with a remedy for what is not ok', async () => {
   await using dir = await tempDir();
   const port = await freePort();

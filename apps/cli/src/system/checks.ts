@@ -18,10 +18,6 @@ export interface Check {
 const gib = 1024 ** 3;
 const minFreeBytes = gib;
 const comfortableFreeBytes = 5 * gib;
-/** Linux keeps a Unix socket's path in 108 bytes; metald's deepest one below the data directory. */
-const maxSocketPath = 107;
-const longestSocketBelow = '/metald/vms/00000000-0000-0000-0000-000000000000/console.sock'.length;
-
 export const ok = (name: string, detail: string): Check => ({
   name,
   status: 'ok',
@@ -36,7 +32,6 @@ export function hostChecks(context: CommandContext): Check[] {
     ...checkPrograms(context),
     checkTun(),
     checkDisk(context.settings.dataDir),
-    checkPathLength(context.settings.dataDir),
     checkGuest(context.repoDir),
   ];
 }
@@ -99,18 +94,6 @@ function checkDisk(dataDir: string): Check {
   return free < minFreeBytes
     ? { name: 'disk', status: 'fail', detail: `only ${detail}`, remedy, reason: 'disk_full' }
     : { name: 'disk', status: 'warn', detail, remedy };
-}
-
-function checkPathLength(dataDir: string): Check {
-  const longest = Buffer.byteLength(dataDir) + longestSocketBelow;
-  if (longest <= maxSocketPath) return ok('data directory', dataDir);
-  return {
-    name: 'data directory',
-    status: 'fail',
-    detail: `the path ${dataDir} is ${longest - maxSocketPath} bytes too long for the Unix sockets below it`,
-    remedy: 'choose a shorter one with --data-dir, such as /var/lib/ingot',
-    reason: 'config_invalid',
-  };
 }
 
 function checkGuest(repoDir: string): Check {
