@@ -14,14 +14,14 @@ import type { Vm, VmSpec, VmState } from '../domain/vm.ts';
 import { FakeNetwork } from '../network/fake/fake-network.ts';
 import { type Host, type HostDeps, openHost } from '../open-host.ts';
 import { AssetStub } from './asset-stub.ts';
-import { HypervisorStub } from './hypervisor-stub.ts';
+import { FakeHypervisor } from '../hypervisor/fake/fake-hypervisor.ts';
 import { MeteringFake } from './metering-fake.ts';
 
 /** Everything outside metald: what stays when metald goes. */
 export class World {
   readonly temp: TempDir;
   readonly assets: AssetStub;
-  readonly hypervisor = new HypervisorStub();
+  readonly hypervisor = new FakeHypervisor();
   readonly metering = new MeteringFake();
   /** Whether apps answer, by endpoint; `true` lets all answer. */
   answering: boolean | ((endpoint: string) => boolean) = true;

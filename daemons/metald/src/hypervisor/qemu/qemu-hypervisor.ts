@@ -17,7 +17,7 @@ import { vmArguments, vmFiles, vmmName } from './qemu-arguments.ts';
 import { QemuVmm } from './qemu-vmm.ts';
 import { Qmp } from './qmp.ts';
 import { startQemu } from './start-qemu.ts';
-import { isAlive, readCommandLine, readStartTime } from './vmm-process.ts';
+import { findByArgument, isAlive, readCommandLine, readStartTime } from './vmm-process.ts';
 
 const mib = 1024 * 1024;
 
@@ -63,7 +63,7 @@ export class QemuHypervisor implements Hypervisor {
     const { accelerator } = await this.probe();
     const tscKhz = accelerator === 'tcg' ? await this.#measureTsc() : undefined;
     await mkdir(join(spec.dir, vmFiles.emptyRoot), { recursive: true });
-    if ((await this.findStray(spec.vmId, spec.dir)) !== undefined) {
+    if ((await findByPidFile(spec.vmId, spec.dir)) !== undefined) {
       throw new IngotError('illegal_state', `VM ${spec.vmId} has a VMM running already`);
     }
     await makeOverlayDisk(join(spec.dir, vmFiles.overlay), spec.diskMib, spec.uid);
@@ -76,7 +76,7 @@ export class QemuHypervisor implements Hypervisor {
       // The largest file it may write is its disk.
       maxFileBytes: Math.max(spec.diskMib * mib, this.#settings.consoleMaxBytes) + mib,
     });
-    const record = await this.findStray(spec.vmId, spec.dir);
+    const record = await findByPidFile(spec.vmId, spec.dir);
     if (record === undefined) {
       qmp.close();
       throw new IngotError('vmm_crashed', `the VMM of VM ${spec.vmId} ended while it started`);
@@ -95,15 +95,12 @@ export class QemuHypervisor implements Hypervisor {
     }
   }
 
+  /** Also finds a VMM that has not come to write its pid file, or a program of its launch. */
   async findStray(vmId: string, dir: string): Promise<VmmRecord | undefined> {
-    const text = await readFile(join(dir, vmFiles.pid), 'latin1').catch(() => '');
-    const pid = Number.parseInt(text, 10);
-    if (!Number.isSafeInteger(pid) || pid <= 1) return undefined;
-    const startTimeTicks = await readStartTime(pid);
-    if (startTimeTicks === undefined) return undefined;
-    // The pid may have gone to somebody else since.
-    const name = (await readCommandLine(pid)).includes(vmmName(vmId));
-    return name ? { vmId, dir, pid, startTimeTicks } : undefined;
+    const known = await findByPidFile(vmId, dir);
+    if (known) return known;
+    const found = await findByArgument(vmmName(vmId));
+    return found && { vmId, dir, ...found };
   }
 
   readExit(dir: string): Promise<VmmExit> {
@@ -147,6 +144,17 @@ export class QemuHypervisor implements Hypervisor {
     if (!works) await this.#measureTsc();
     return { name: 'qemu', version, accelerator: works ? 'kvm' : 'tcg' };
   }
+}
+
+async function findByPidFile(vmId: string, dir: string): Promise<VmmRecord | undefined> {
+  const text = await readFile(join(dir, vmFiles.pid), 'latin1').catch(() => '');
+  const pid = Number.parseInt(text, 10);
+  if (!Number.isSafeInteger(pid) || pid <= 1) return undefined;
+  const startTimeTicks = await readStartTime(pid);
+  if (startTimeTicks === undefined) return undefined;
+  // The pid may have gone to somebody else since.
+  const name = (await readCommandLine(pid)).includes(vmmName(vmId));
+  return name ? { vmId, dir, pid, startTimeTicks } : undefined;
 }
 
 /** Between 100 MHz and 10 GHz is a counter; anything else is not. */

@@ -7,6 +7,7 @@ import { testHypervisor } from '../conformance.ts';
 import type { Vmm, VmmExit, VmmSpec } from '../hypervisor.ts';
 import { rotate } from './console-log.ts';
 import { decodeReport } from './mailbox.ts';
+import { vmFiles } from './qemu-arguments.ts';
 import { makeQemuBench } from './testing/qemu-bench.ts';
 import type { QemuBench } from './testing/qemu-bench.ts';
 
@@ -33,6 +34,25 @@ describe('a VM under qemu', () => {
     assert.equal(fact('CapEff'), '0000000000000000');
     assert.equal(fact('CapPrm'), '0000000000000000');
     assert.notEqual(fact('PPid'), String(process.pid));
+  });
+
+  it('is found by its name while its pid file is not written yet', async () => {
+    const spec = await bench.makeSpec('serves');
+    const vmm = await bench.hypervisor.launch(spec);
+    await rm(join(spec.dir, vmFiles.pid));
+    const stray = await bench.hypervisor.findStray(spec.vmId, spec.dir);
+    await vmm.kill();
+    assert.deepEqual(stray, vmm.record);
+  });
+
+  it('boots with two processors', async () => {
+    const spec = await bench.makeAppSpec({ args: ['guest-app', 'exit', '0'] });
+    const vmm = await bench.hypervisor.launch({ ...spec, vcpus: 2 });
+    await vmm.start();
+    const tooLate = setTimeout(() => void vmm.kill(), 20_000);
+    const exit = await vmm.exited;
+    clearTimeout(tooLate);
+    assert.equal(exit.appExitCode, 0);
   });
 
   it('gives the app what docker would', async () => {

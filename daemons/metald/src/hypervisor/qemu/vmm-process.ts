@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** A process told apart from a later one with the same pid by when it started. */
@@ -27,6 +27,17 @@ export async function readCommandLine(pid: number): Promise<string[]> {
   } catch {
     return [];
   }
+}
+
+/** A process with this argument, of all on the host; undefined when there is none. */
+export async function findByArgument(argument: string): Promise<ProcessIdentity | undefined> {
+  for (const name of await readdir('/proc')) {
+    const pid = Number(name);
+    if (!Number.isSafeInteger(pid) || !(await readCommandLine(pid)).includes(argument)) continue;
+    const startTimeTicks = await readStartTime(pid);
+    if (startTimeTicks !== undefined) return { pid, startTimeTicks };
+  }
+  return undefined;
 }
 
 export async function isAlive(identity: ProcessIdentity): Promise<boolean> {
