@@ -60,6 +60,12 @@ export interface RpcServer {
   close(graceMs?: number): Promise<void>;
 }
 
+/**
+ * No message may be larger, unpacked: it is read whole before its sender is known. A full batch of
+ * samples has 1 MiB; an app's environment may have 2.
+ */
+const maxMessageBytes = 4 * 1024 * 1024;
+
 const callerKey = createContextKey<string | undefined>(undefined);
 
 /** The identity in the caller's certificate; "" where the server has no mutual TLS. */
@@ -77,6 +83,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   const shutdown = new AbortController();
   const rpc = connectNodeAdapter({
     routes: options.routes,
+    readMaxBytes: maxMessageBytes,
     interceptors: [
       serverErrorInterceptor(options.logger),
       ...(options.identity ? [authorisation(options.allow ?? {})] : []),

@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
+import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { create } from '@bufbuild/protobuf';
 import { asset } from '@ingot/contracts';
 import { IngotError } from './errors.ts';
@@ -97,6 +102,17 @@ test('a request against the rules of the proto is refused before the handler', a
   await assert.rejects((await clientOf('metald')).getAsset({ assetId: 'not a uuid' }), {
     reason: 'invalid_argument',
   });
+});
+
+test('a message is bounded before its sender is known, as unpacked', async () => {
+  const body = gzipSync(Buffer.alloc(5 * 1024 * 1024, ' '));
+  const call = request(`${server.url}/${asset.AssetManagerService.typeName}/GetAsset`, {
+    ...{ method: 'POST', rejectUnauthorized: false, agent: false },
+    headers: { 'content-type': 'application/json', 'content-encoding': 'gzip' },
+  }).end(body);
+  const [response] = (await once(call, 'response')) as [IncomingMessage];
+  assert.equal(response.statusCode, 429);
+  assert.match(await text(response), /"resource_exhausted".*larger/);
 });
 
 test('a daemon that may not call the service is refused', async () => {
