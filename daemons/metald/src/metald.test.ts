@@ -1,5 +1,6 @@
 // metald as gatewayd meets it: over mutual TLS, through the contract.
 import assert from 'node:assert/strict';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -47,6 +48,10 @@ async function untilRunning(vmId: string): Promise<metal.Vm> {
 test('nobody but gatewayd may call', async () => {
   const builderd = await clientFor('builderd');
   await assert.rejects(builderd.listVms({}), (error) => isIngotError(error, 'permission_denied'));
+});
+
+test('environments and logs of apps are closed to the other users of the host', () => {
+  assert.equal(statSync(join(world.temp.path, 'metald')).mode & 0o777, 0o700);
 });
 
 test('a VM from creation to deletion; a second deletion answers the same', async () => {

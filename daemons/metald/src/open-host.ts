@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
+import { chmod, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { asset, billing } from '@ingot/contracts';
 import {
@@ -56,7 +56,9 @@ export async function openHost(
   const { clock, logger, backends = {} } = deps;
   const stateDir = join(deps.dataDir, 'metald');
   const vmsDir = join(stateDir, 'vms');
-  await mkdir(vmsDir, { recursive: true });
+  await mkdir(vmsDir, { recursive: true, mode: 0o700 });
+  // The apps' environments and logs are below it.
+  await chmod(stateDir, 0o700);
   const store = await SqliteVmStore.open(join(stateDir, 'metald.sqlite'), randomUUID());
   try {
     const context: Context = {

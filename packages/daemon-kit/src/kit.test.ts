@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -145,4 +146,13 @@ test('a logger never writes what is secret', () => {
   const spy = createLogger({ name: 'test', destination: { write: (line) => lines.push(line) } });
   spy.info({ token: 'hunter2', call: { authorization: 'hunter2', env: ['A=hunter2'] } }, 'call');
   assert.doesNotMatch(lines.join(), /hunter2/);
+});
+
+test('what a daemon writes is for its own user', () => {
+  const script = `import { runMain } from ${JSON.stringify(join(import.meta.dirname, 'run-main.ts'))};
+    await runMain('test', async () => void console.log(process.umask()));`;
+  const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    encoding: 'utf8',
+  });
+  assert.equal(stdout.trim(), String(0o077));
 });

@@ -29,6 +29,8 @@ export async function runMain(
   name: string,
   start: (context: MainContext) => Promise<{ stop(): Promise<void> } | undefined>,
 ): Promise<void> {
+  // What a daemon keeps is for its own user: environments of apps, keys, logs.
+  process.umask(0o077);
   const { env } = process;
   const level = logLevels.find((known) => known === env['INGOT_LOG_LEVEL']);
   const logger = createLogger({ name, ...(level ? { level } : {}) });

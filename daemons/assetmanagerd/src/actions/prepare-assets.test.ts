@@ -18,7 +18,7 @@ async function registerThree(fixture: Fixture): Promise<string[]> {
   return [kernel.id, initrd.id, rootfs.id];
 }
 
-test('prepared assets are hard links the VMM can read and not change', async () => {
+test('prepared assets are hard links nobody can change, in a folder only this user enters', async () => {
   await using fixture = await openFixture();
   const assetIds = await registerThree(fixture);
   const holder = randomUUID();
@@ -29,7 +29,7 @@ test('prepared assets are hard links the VMM can read and not change', async () 
     ['vmlinux', 'initrd', 'rootfs'].map((name) => join(directory, name)),
   );
   assert.equal(await readFile(join(directory, 'rootfs'), 'utf8'), 'a rootfs');
-  assert.equal((await stat(directory)).mode & 0o777, 0o755);
+  assert.equal((await stat(join(fixture.path, 'staging'))).mode & 0o777, 0o700);
   for (const { path, file } of prepared) {
     const { mode, ino } = await stat(path);
     const stored = join(fixture.path, 'assets', file.assetId.slice(0, 2), file.assetId);

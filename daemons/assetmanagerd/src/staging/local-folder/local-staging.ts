@@ -10,8 +10,8 @@ const metadataName = 'metadata.json';
 const holderName = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /**
- * Staging directories in one folder. A VMM runs as a user of its own: it can pass through the
- * folder without listing it (0711) and read its directory (0755) and files (0444).
+ * Staging directories in one folder that is closed to other users, for an image may hold secrets: a
+ * VMM opens its files while it is still root.
  */
 export class LocalStaging implements Staging {
   readonly #folder: string;
@@ -24,8 +24,8 @@ export class LocalStaging implements Staging {
 
   /** Opens (and makes) the folder. @param store - where the staged files come from. */
   static async open(folder: string, store: AssetStore): Promise<LocalStaging> {
-    await mkdir(folder, { recursive: true });
-    await chmod(folder, 0o711);
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await chmod(folder, 0o700);
     return new LocalStaging(folder, store);
   }
 
@@ -38,7 +38,6 @@ export class LocalStaging implements Staging {
       await mkdir(draft);
       for (const { assetId, name } of files) await this.#store.place(assetId, join(draft, name));
       await writeFile(join(draft, metadataName), metadata, { mode: 0o444 });
-      await chmod(draft, 0o755);
       await rm(this.#directoryOf(holder), { recursive: true, force: true });
       await rename(draft, this.#directoryOf(holder));
     } catch (error) {
