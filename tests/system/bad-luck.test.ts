@@ -33,6 +33,7 @@ test('billaged away while deploying: the deploy works and says so, and nothing o
   process.kill(pid, 'SIGKILL');
   const result = await instance.ingot('deploy', '--json', '--name', 'away', '--image', image);
   assert.equal(result.code, 0, result.stdout + result.stderr);
+  assert.match(result.stdout, /billing/, 'the user is told');
   await delay(4000);
   const { vmId } = await instance.deployments().get({ name: 'away' });
   await instance.ready('billaged');
@@ -67,6 +68,15 @@ test('metald killed and started again finds its VMs alive and goes on with them'
   const earlier = (await instance.usageOf('survivor'))?.usage?.vmMs ?? 0n;
   await until('metering to go on', async () => {
     return ((await instance.usageOf('survivor'))?.usage?.vmMs ?? 0n) > earlier;
+  });
+});
+
+test('taken down and brought up again, what was ready becomes ready again', async () => {
+  assert.equal((await instance.down()).code, 0);
+  assert.deepEqual(hostTraces(hostId), noTraces);
+  await instance.up();
+  await until('the deployment to answer', async () => {
+    return (await instance.fetch('survivor')).status === 200;
   });
   assert.equal((await instance.ingot('rm', 'survivor')).code, 0);
 });

@@ -50,9 +50,13 @@ export class Instance {
     const ports: Partial<Record<Daemon, number>> = {};
     for (const daemon of daemons) ports[daemon] = await freePort();
     const instance = new Instance(ports as Record<Daemon, number>);
-    const up = await instance.ingot('up', '--detach');
-    if (up.code !== 0) throw new Error(`ingot up: ${up.stdout}${up.stderr}`);
+    await instance.up();
     return instance;
+  }
+
+  async up(): Promise<void> {
+    const result = await this.ingot('up', '--detach');
+    if (result.code !== 0) throw new Error(`ingot up: ${result.stdout}${result.stderr}`);
   }
 
   get gatewayPort(): number {

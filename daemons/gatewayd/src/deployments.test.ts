@@ -175,15 +175,20 @@ test('an app that ends after it was ready fails the deployment with its code and
   assert.equal((await visit('shop')).status, 502);
 });
 
-test('a VM the host lost is noticed when the host is back', async () => {
+test('a VM the host lost gets another when the host is back', async () => {
   await it.deploy('shop');
+  const before = await it.deploys.get({ name: 'shop' });
   await it.stopPeer('metald');
   it.host.vms.clear();
   await it.startPeer('metald');
   await eventually(async () => {
-    const { failure } = await it.deploys.get({ name: 'shop' });
-    assert.equal(failure?.reason, 'host_lost');
+    const { state, vmId, failure } = await it.deploys.get({ name: 'shop' });
+    assert.equal(state, DeploymentState.READY);
+    assert.notEqual(vmId, before.vmId);
+    assert.equal(failure, undefined);
   });
+  assert.deepEqual([...it.host.vms.keys()], [(await it.deploys.get({ name: 'shop' })).vmId]);
+  assert.equal((await it.deploys.get({ name: 'shop' })).revision, before.revision);
 });
 
 test('a VM that nobody owns is removed', async () => {

@@ -50,11 +50,21 @@ export async function start(context: Context, deployment: Deployment): Promise<R
   const { newest, desired } = deployment;
   if (desired === 'running' && isInProgress(newest)) return newest;
   if (desired === 'running' && deployment.serving) return deployment.serving;
-  const { deploymentId, revision, spec } = newest;
-  const { buildId, resolvedImage, rootfsAssetId, imageConfig } = newest;
+  return startAgain(context, deployment, newest);
+}
+
+/** Writes down that what an earlier rollout had built shall run again. */
+export async function startAgain(
+  context: Context,
+  { newest }: Deployment,
+  earlier: Rollout,
+): Promise<Rollout> {
+  const { deploymentId, spec, buildId, resolvedImage, rootfsAssetId, imageConfig } = earlier;
   const rollout: Rollout = {
     ...blankRollout(context),
-    ...{ deploymentId, revision, spec, buildId, resolvedImage, rootfsAssetId, imageConfig },
+    ...{ deploymentId, spec, buildId, resolvedImage, rootfsAssetId, imageConfig },
+    // Going back behind a newer revision makes a revision of its own.
+    revision: earlier.revision === newest.revision ? newest.revision : newest.revision + 1,
   };
   await context.store.addRollout(rollout, context.clock.now());
   return rollout;

@@ -24,6 +24,11 @@ export function hasVmEnded(vm: proto.Vm | undefined): boolean {
   return vm === undefined || ended.includes(vm.state);
 }
 
+/** Whether the host has nothing of it any more. */
+export function isVmLost(vm: proto.Vm | undefined): boolean {
+  return vm === undefined || vm.state === proto.VmState.DELETED;
+}
+
 /** Why a VM that has ended did so, in words for the customer. */
 export async function explainEnd(
   context: Context,

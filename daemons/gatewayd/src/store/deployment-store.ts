@@ -248,7 +248,7 @@ export class DeploymentStore {
   }
 
   /** What served has ended by itself. */
-  async failServing(rollout: Rollout, failure: Failure, at: number): Promise<boolean> {
+  async failServing(rollout: Rollout, failure: Failure | undefined, at: number): Promise<boolean> {
     return this.#db.transaction().execute(async (trx) => {
       const { numUpdatedRows } = await trx
         .updateTable('deployment')
@@ -257,7 +257,7 @@ export class DeploymentStore {
         .where('serving_rollout', '=', rollout.id)
         .executeTakeFirstOrThrow();
       if (numUpdatedRows === 0n) return false;
-      await setFailure(trx, rollout.deploymentId, failure, at);
+      if (failure) await setFailure(trx, rollout.deploymentId, failure, at);
       return true;
     });
   }
