@@ -48,10 +48,12 @@ static void furnish_dev(void) {
         {"/dev/stderr", "/proc/self/fd/2"}, {"/dev/ptmx", "pts/ptmx"}, {"/dev/core", "/proc/kcore"},
     };
     mount_at("tmpfs", "/dev", MS_NOSUID | MS_STRICTATIME, "mode=755,size=64k");
+    mode_t mask = umask(0); /* any user may write to /dev/null */
     for (size_t i = 0; i < sizeof nodes / sizeof *nodes; i++) {
         if (mknod(nodes[i].path, S_IFCHR | 0666, makedev(nodes[i].major, nodes[i].minor)) != 0)
             app_fail(-1, "make %s: %m", nodes[i].path);
     }
+    umask(mask);
     for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
         if (symlink(links[i].target, links[i].path) != 0) app_fail(-1, "make %s: %m", links[i].path);
     }

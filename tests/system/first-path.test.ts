@@ -59,6 +59,7 @@ test('the app may write what its user may write, and no more', async () => {
   const { body } = await instance.fetch('shop', '/cgi-bin/write');
   assert.match(body, /^written$/m);
   assert.doesNotMatch(body, /root writable/);
+  assert.match(body, /null writable/);
 });
 
 test('the serial console is the log', async () => {

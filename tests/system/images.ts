@@ -21,7 +21,9 @@ const probes = {
   // Says whether a TCP connection to the address in the query ("host:port") can be made.
   reach: 'nc -w 3 ${QUERY_STRING%:*} ${QUERY_STRING#*:} -e /bin/date && echo open || echo closed',
   clock: 'date +%s',
-  write: 'echo written > /srv/file && cat /srv/file; touch /read-write && echo root writable',
+  write:
+    'echo written > /srv/file && cat /srv/file; touch /read-write && echo root writable; ' +
+    'echo gone > /dev/null && echo null writable',
   log: 'echo "a line for the log" >/proc/$PPID/fd/2; echo logged',
 };
 
