@@ -161,6 +161,8 @@ test('usage is told by name, of deployments that are gone too, this month by def
   await assert.rejects(usage.getUsage({ fromUnixMs: 5n, toUnixMs: 5n }), {
     reason: 'invalid_argument',
   });
+  const forEver = await usage.getUsage({ fromUnixMs: 1n, toUnixMs: 2n ** 63n - 1n });
+  assert.equal(forEver.toUnixMs, BigInt(Number.MAX_SAFE_INTEGER));
   await it.stopPeer('billaged');
   await assert.rejects(usage.getUsage({}), { reason: 'billing_unavailable' });
 });

@@ -58,7 +58,7 @@ export function keyService(actions: KeyContext): ServiceImpl<typeof proto.KeySer
 export function usageService(actions: UsageContext): ServiceImpl<typeof proto.UsageService> {
   return {
     getUsage: async ({ name, fromUnixMs, toUnixMs }, context) => {
-      const range = { from: Number(fromUnixMs), to: Number(toUnixMs) };
+      const range = { from: instant(fromUnixMs), to: instant(toUnixMs) };
       const usage = await getUsage(actions, principalOf(context).tenantId, name, range);
       const { freshThrough, ...rest } = usage;
       return {
@@ -69,4 +69,10 @@ export function usageService(actions: UsageContext): ServiceImpl<typeof proto.Us
       };
     },
   };
+}
+
+/** An end of a range: "for ever" may be any large number. */
+function instant(unixMs: bigint): number {
+  const most = BigInt(Number.MAX_SAFE_INTEGER);
+  return Number(unixMs < most ? unixMs : most);
 }
