@@ -123,6 +123,14 @@ const callFrom = (netns: string, host: string, port: number, ...more: string[]):
   );
 };
 
+/** One datagram to each of 20,000 ports. */
+const flood = `const s=require('dgram').createSocket('udp4');let left=20000;
+for(let p=10000;p<30000;p++)s.send('x',p,process.argv[1],()=>{if(--left===0)s.close()})`;
+
+/** On the host, over all instances. */
+const connectionsTracked = (): number =>
+  Number(readFileSync('/proc/sys/net/netfilter/nf_conntrack_count', 'utf8'));
+
 test(
   'what a guest can reach, what reaches it, and that nothing of it stays',
   { skip },
@@ -185,6 +193,9 @@ test(
       assert.equal(callFrom(outside, a.hostAddress, 8080), '', 'no way in from outside');
       assert.notEqual(await call('169.254.169.254', 8080), '', 'the metadata service is there');
       assert.equal(callFrom(guestA, '169.254.169.254', 8080), '', 'but not for a VM');
+      const before = connectionsTracked();
+      run('ip', 'netns', 'exec', guestA, process.execPath, '-e', flood, '198.51.100.2');
+      assert.ok(connectionsTracked() - before < 5_000, 'a flood leaves room for the others');
       run('ip', '-n', guestA, 'address', 'add', '203.0.113.9/32', 'dev', 'eth0');
       assert.equal(callFrom(guestA, '198.51.100.2', 8080, '203.0.113.9'), '', 'no false source');
       assert.match(

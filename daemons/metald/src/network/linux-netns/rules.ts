@@ -36,6 +36,12 @@ table ${table} {
 }
 
 /**
+ * Connections a guest may have open to the outside. The host tracks them all in one table (262,144
+ * entries by default), which one guest could fill for everybody.
+ */
+const maxConnections = 4096;
+
+/**
  * nft text for inside a slot's namespace. Connections to the guest come from the host alone: a late
  * answer to the slot's last tenant finds no way in. The guest speaks with its own address or not at all.
  */
@@ -49,6 +55,7 @@ table inet ingot {
   }
   chain forward {
     type filter hook forward priority 0; policy drop;
+    iifname "${tap}" oifname "${uplink}" ct state new ct count over ${maxConnections} drop
     iifname "${tap}" oifname "${uplink}" ip saddr ${guestAddress} accept
     iifname "${uplink}" oifname "${tap}" ct status dnat accept
     iifname "${uplink}" oifname "${tap}" ct state established,related accept
