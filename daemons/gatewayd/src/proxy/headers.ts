@@ -14,7 +14,10 @@ const hopByHop = new Set([
   'upgrade',
 ]);
 
-/** Set by the gateway alone: a client's own would be believed by the app. */
+/**
+ * Set by the gateway alone: a client's own would be believed by the app. With "_" too, for many
+ * frameworks (CGI, WSGI) give both spellings one name.
+ */
 const ours = new Set(['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'forwarded']);
 
 /**
@@ -44,7 +47,7 @@ export function requestHeaders(request: IncomingMessage): string[] {
   const passed = pairs(request.rawHeaders).flatMap(([name, value]) => {
     const lower = name.toLowerCase();
     const dropped =
-      hopByHop.has(lower) || ours.has(lower) || named.has(lower) || lower === 'expect';
+      hopByHop.has(lower) || ours.has(lower.replaceAll('_', '-')) || named.has(lower) || lower === 'expect';
     return dropped ? [] : [name, value];
   });
   const secure = (request.socket as TLSSocket).encrypted;

@@ -161,6 +161,7 @@ test('headers of the connection stay on it, and who asks is told by the gateway 
   };
   const headers = {
     'x-forwarded-for': '6.6.6.6',
+    X_Forwarded_For: '6.6.6.6',
     forwarded: 'for=6.6.6.6',
     'x-mine': '1',
     connection: 'x-mine',
@@ -169,6 +170,7 @@ test('headers of the connection stay on it, and who asks is told by the gateway 
   };
   const answer = await answerTo(ask({ headers }).end());
   assert.equal(seen['x-forwarded-for'], '127.0.0.1');
+  assert.equal(seen['x_forwarded_for'], undefined);
   assert.equal(seen['x-forwarded-proto'], 'http');
   assert.equal(seen['x-forwarded-host'], 'shop.localhost');
   assert.equal(seen.host, 'shop.localhost');
