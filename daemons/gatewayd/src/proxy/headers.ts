@@ -47,7 +47,10 @@ export function requestHeaders(request: IncomingMessage): string[] {
   const passed = pairs(request.rawHeaders).flatMap(([name, value]) => {
     const lower = name.toLowerCase();
     const dropped =
-      hopByHop.has(lower) || ours.has(lower.replaceAll('_', '-')) || named.has(lower) || lower === 'expect';
+      hopByHop.has(lower) ||
+      ours.has(lower.replaceAll('_', '-')) ||
+      named.has(lower) ||
+      lower === 'expect';
     return dropped ? [] : [name, value];
   });
   const secure = (request.socket as TLSSocket).encrypted;
