@@ -16,7 +16,7 @@ import type { Prices } from './domain/rating.ts';
 import { startGapDetector } from './loops/detect-gaps.ts';
 import { billingService } from './rpc/billing-service.ts';
 import { usageService } from './rpc/usage-service.ts';
-import { ChdbUsageStore } from './usage-store/chdb-usage-store.ts';
+import { ChdbUsageStore } from './usage-store/chdb/chdb-usage-store.ts';
 
 export interface Billaged {
   /** https://host:port */

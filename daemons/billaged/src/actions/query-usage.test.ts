@@ -8,7 +8,7 @@ import { defaultPrices, rateUsage } from '../domain/rating.ts';
 import type { Sample } from '../domain/sample.ts';
 import { addUsage, noUsage, type Usage } from '../domain/usage.ts';
 import { runOf } from '../usage-store/conformance.ts';
-import { MemoryUsageStore } from '../usage-store/memory-usage-store.ts';
+import { MemoryUsageStore } from '../usage-store/memory/memory-usage-store.ts';
 import { HostWatch } from './host-watch.ts';
 import { queryUsage } from './query-usage.ts';
 import { RunBook } from './run-book.ts';

@@ -6,7 +6,7 @@ import { SimulatedClock } from '@ingot/testkit';
 import type { Run } from '../domain/run.ts';
 import type { Sample } from '../domain/sample.ts';
 import { runOf, sampleOf, samplesOf } from '../usage-store/conformance.ts';
-import { MemoryUsageStore } from '../usage-store/memory-usage-store.ts';
+import { MemoryUsageStore } from '../usage-store/memory/memory-usage-store.ts';
 import { recordGap, recordStarted, recordStopped } from './record-notices.ts';
 import { RunBook } from './run-book.ts';
 import { type BatchOutcome, storeBatch } from './store-batch.ts';

@@ -3,10 +3,10 @@ import { after, test } from 'node:test';
 import { createLogger, systemClock } from '@ingot/daemon-kit';
 import { type TempDir, tempDir } from '@ingot/testkit';
 import * as fc from 'fast-check';
-import { withGrowth } from '../domain/sample.ts';
+import { withGrowth } from '../../domain/sample.ts';
 import { ChdbUsageStore } from './chdb-usage-store.ts';
-import { runOf, sampleOf, testUsageStore } from './conformance.ts';
-import { MemoryUsageStore } from './memory-usage-store.ts';
+import { runOf, sampleOf, testUsageStore } from '../conformance.ts';
+import { MemoryUsageStore } from '../memory/memory-usage-store.ts';
 
 const directories: TempDir[] = [];
 after(() => Promise.all(directories.map((directory) => directory.remove())));

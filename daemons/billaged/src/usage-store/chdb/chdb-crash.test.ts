@@ -4,12 +4,12 @@ import { test } from 'node:test';
 import { hashSamples } from '@ingot/contracts';
 import { createLogger, isIngotError, systemClock } from '@ingot/daemon-kit';
 import { SimulatedClock, tempDir } from '@ingot/testkit';
-import { RunBook } from '../actions/run-book.ts';
-import { storeBatch } from '../actions/store-batch.ts';
-import type { Run } from '../domain/run.ts';
-import { withGrowth } from '../domain/sample.ts';
+import { RunBook } from '../../actions/run-book.ts';
+import { storeBatch } from '../../actions/store-batch.ts';
+import type { Run } from '../../domain/run.ts';
+import { withGrowth } from '../../domain/sample.ts';
 import { ChdbUsageStore } from './chdb-usage-store.ts';
-import { runOf, samplesOf } from './conformance.ts';
+import { runOf, samplesOf } from '../conformance.ts';
 import { durableSettings } from './schema.ts';
 
 const logger = createLogger({ name: 'test', level: 'silent' });

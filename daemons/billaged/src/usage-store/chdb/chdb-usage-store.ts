@@ -1,8 +1,8 @@
 import { mkdir } from 'node:fs/promises';
 import type { Clock, Logger } from '@ingot/daemon-kit';
 import type { z } from 'zod';
-import type { Gap, Heartbeat, Run, RunEnd, RunKey, RunRecord } from '../domain/run.ts';
-import type { Sample, StoredSample } from '../domain/sample.ts';
+import type { Gap, Heartbeat, Run, RunEnd, RunKey, RunRecord } from '../../domain/run.ts';
+import type { Sample, StoredSample } from '../../domain/sample.ts';
 import { ChdbProcess } from './chdb-process.ts';
 import type { SqlParameters } from './chdb-protocol.ts';
 import {
@@ -17,7 +17,7 @@ import {
   usageRow,
 } from './chdb-rows.ts';
 import { runColumnNames, schema } from './schema.ts';
-import type { DeploymentUsage, RunGap, RunStart, UsageQuery, UsageStore } from './usage-store.ts';
+import type { DeploymentUsage, RunGap, RunStart, UsageQuery, UsageStore } from '../usage-store.ts';
 
 type RunEvent = 'added' | 'started' | 'stopped' | 'complete';
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import type { Gap, Heartbeat, RunRecord } from '../domain/run.ts';
-import type { Sample, StoredSample } from '../domain/sample.ts';
-import type { DeploymentUsage, RunGap } from './usage-store.ts';
+import type { Gap, Heartbeat, RunRecord } from '../../domain/run.ts';
+import type { Sample, StoredSample } from '../../domain/sample.ts';
+import type { DeploymentUsage, RunGap } from '../usage-store.ts';
 
 const big = z
   .string()

@@ -1,8 +1,8 @@
-import type { Gap, Heartbeat, Run, RunEnd, RunKey, RunRecord } from '../domain/run.ts';
-import { runId } from '../domain/run.ts';
-import type { Sample, StoredSample } from '../domain/sample.ts';
-import { addUsage, noUsage } from '../domain/usage.ts';
-import type { DeploymentUsage, RunGap, RunStart, UsageQuery, UsageStore } from './usage-store.ts';
+import type { Gap, Heartbeat, Run, RunEnd, RunKey, RunRecord } from '../../domain/run.ts';
+import { runId } from '../../domain/run.ts';
+import type { Sample, StoredSample } from '../../domain/sample.ts';
+import { addUsage, noUsage } from '../../domain/usage.ts';
+import type { DeploymentUsage, RunGap, RunStart, UsageQuery, UsageStore } from '../usage-store.ts';
 
 interface MemoryRun {
   run: Run;
