@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { sql } from 'kysely';
 import { z } from 'zod';
 import { systemClock } from './clock.ts';
 import { runCommand } from './command.ts';
@@ -115,6 +116,23 @@ test('sqlite: migrations run once, transactions roll back', async (t) => {
   const second = open();
   assert.deepEqual(await second.selectFrom('thing').selectAll().execute(), [{ id: 'a' }]);
   await second.destroy();
+});
+
+test('a database on a full disk says so, in a transaction too, and goes on when there is room', async () => {
+  const migrations = { '0001_thing': ['CREATE TABLE thing (id TEXT PRIMARY KEY) STRICT'] };
+  const db = openSqlite<{ thing: { id: string } }>(':memory:', migrations);
+  await sql`PRAGMA max_page_count = 8`.execute(db);
+  const add = (id: string) => db.insertInto('thing').values({ id }).execute();
+  await assert.rejects(add('x'.repeat(100_000)), { reason: 'disk_full' });
+  const failing = db.transaction().execute(async (trx) => {
+    await trx
+      .insertInto('thing')
+      .values({ id: 'y'.repeat(100_000) })
+      .execute();
+  });
+  await assert.rejects(failing, { reason: 'disk_full' });
+  await add('a');
+  await db.destroy();
 });
 
 test('page tokens: round trip, empty, forged', () => {
