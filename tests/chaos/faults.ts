@@ -60,11 +60,13 @@ export async function inject(
       const [child] = processes((line) => line.includes('chdb-child') && isOf(line, instance));
       return { ...noVm, hit: child !== undefined && signal(child.pid, 'SIGKILL') };
     }
-    case 'kill-vmm': {
-      const [vmm] = vmms(instance);
-      if (!vmm || !signal(vmm.pid, 'SIGKILL')) return missed;
-      return { hit: true, killedVms: [vmm.vmId] };
-    }
+    case 'kill-vmm':
+      return killVmm(instance);
+    case 'kill-vmm-unseen':
+      signal(instance.pidOf('metald'), 'SIGKILL');
+      return killVmm(instance);
+    case 'freeze-vmm':
+      return freeze(vmms(instance).at(0)?.pid, fault.forMs);
     case 'kill-up': {
       const { pid } = JSON.parse(readFileSync(join(instance.dataDir, 'run/up.json'), 'utf8')) as {
         pid: number;
@@ -84,8 +86,14 @@ function killAll(victims: readonly Daemon[], instance: Instance): Injected {
   return { ...noVm, hit: hits.includes(true) };
 }
 
-async function freeze(pid: number, ms: number): Promise<Injected> {
-  if (!signal(pid, 'SIGSTOP')) return missed;
+function killVmm(instance: Instance): Injected {
+  const [vmm] = vmms(instance);
+  if (!vmm || !signal(vmm.pid, 'SIGKILL')) return missed;
+  return { hit: true, killedVms: [vmm.vmId] };
+}
+
+async function freeze(pid: number | undefined, ms: number): Promise<Injected> {
+  if (pid === undefined || !signal(pid, 'SIGSTOP')) return missed;
   try {
     await delay(ms);
   } finally {

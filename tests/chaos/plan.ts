@@ -1,8 +1,17 @@
 import fc from 'fast-check';
 import { daemons } from '../system/instance.ts';
 
-const actions = ['deploy', 'redeploy', 'stop-start', 'remove', 'burn', 'wait'] as const;
-export type Action = (typeof actions)[number];
+/** About how long each action takes: the fault comes somewhere in it, or a little later. */
+const takesMs = {
+  deploy: 3500,
+  redeploy: 2500,
+  'stop-start': 3500,
+  remove: 1200,
+  burn: 5000,
+  wait: 5000,
+} as const;
+export type Action = keyof typeof takesMs;
+const actions = Object.keys(takesMs) as Action[];
 
 const daemon = fc.constantFrom(...daemons);
 const fault = fc.oneof(
@@ -23,6 +32,15 @@ const fault = fc.oneof(
     }),
   },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('kill-vmm' as const) }) },
+  // With metald down, so that nobody is there to see its end.
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('kill-vmm-unseen' as const) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('freeze-vmm' as const),
+      forMs: fc.integer({ min: 500, max: 6000 }),
+    }),
+  },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('kill-store' as const) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('kill-up' as const) }) },
   {
@@ -36,12 +54,17 @@ const fault = fc.oneof(
 );
 export type Fault = typeof fault extends fc.Arbitrary<infer T> ? T : never;
 
-const round = fc.record({
-  action: fc.constantFrom(...actions),
-  fault,
-  /** How far into the action the fault comes. A deploy takes two to four seconds. */
-  afterMs: fc.integer({ min: 0, max: 4000 }),
-});
+const round = fc
+  .record({
+    action: fc.constantFrom(...actions),
+    fault,
+    moment: fc.integer({ min: 0, max: 120 }),
+  })
+  .map(({ action, fault: what, moment }) => ({
+    action,
+    fault: what,
+    afterMs: Math.round((takesMs[action] * moment) / 100),
+  }));
 export type Round = typeof round extends fc.Arbitrary<infer T> ? T : never;
 
 /** What is done in each round: the same for the same seed, and longer plans begin like shorter ones. */
@@ -58,8 +81,9 @@ export function nameOf(what: Fault): string {
       return `freeze ${what.daemon} ${what.forMs} ms`;
     case 'kill-two':
       return `kill ${what.daemons.join(' and ')}`;
+    case 'freeze-vmm':
     case 'registry-down':
-      return `registry-down ${what.forMs} ms`;
+      return `${what.kind} ${what.forMs} ms`;
     default:
       return what.kind;
   }

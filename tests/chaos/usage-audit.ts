@@ -12,6 +12,8 @@ export interface Audit {
   /** Milliseconds of the VMs' lives that were measured, and that were declared unmeasured. */
   measuredMs: number;
   declaredMs: number;
+  /** CPU time that is billed, and that we saw the VMMs use up to 50 ms before their last samples. */
+  cpuMs: { billed: number; seen: number };
   lost: { samples: number; ms: number };
   duplicated: { samples: number; ms: number };
   violations: string[];
@@ -78,6 +80,7 @@ export async function auditUsage(
     runs: lives.length,
     measuredMs: 0,
     declaredMs: 0,
+    cpuMs: { billed: 0, seen: 0 },
     lost: { samples: 0, ms: 0 },
     duplicated: { samples: 0, ms: 0 },
     violations: [],
@@ -154,6 +157,8 @@ function auditRun(
   // Our own looks are 200 ms apart, and /proc/PID/stat counts in steps of 10 ms.
   const { least } = watch.cpuAt(life.vmId, Number(last.atUnixMs) - 50);
   const { most } = watch.cpuAt(life.vmId, Number(last.atUnixMs) + 50);
+  audit.cpuMs.billed += Math.round(Number(last.cpuNs) / 1e6);
+  audit.cpuMs.seen += Math.round(Number(least) / 1e6);
   if (Number(last.cpuNs) < 0.95 * Number(least) - 20e6) {
     complain(`${last.cpuNs} ns of CPU are billed, the VMM had used ${least} before`);
   }
