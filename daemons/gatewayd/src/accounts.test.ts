@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import { billing, gateway } from '@ingot/contracts';
 import type { IngotError } from '@ingot/daemon-kit';
-import { Installation } from './test/installation.ts';
+import { eventually, Installation } from './test/installation.ts';
 
 const { DeployService, KeyService, TenantService, UsageService } = gateway;
 let it: Installation;
@@ -60,6 +60,27 @@ test('a tenant sees nothing of another, whatever it asks', async () => {
     return true;
   });
   assert.equal((await ofA.get({ name: 'private' })).revision, 1);
+});
+
+test('a tenant may have 32 log streams open; another tenant has its own', async () => {
+  const [loud, quiet] = await Promise.all(
+    ['loud', 'quiet'].map(async (name) => {
+      const client = it.client(DeployService, (await it.tenant(name)).key);
+      await it.deploy(name, {}, client);
+      const read = async (): Promise<void> => {
+        for await (const _ of client.streamLogs({ name })) continue;
+      };
+      const open = (signal: AbortSignal) =>
+        client.streamLogs({ name, follow: true }, { signal })[Symbol.asyncIterator]();
+      return { read, open };
+    }),
+  );
+  const over = new AbortController();
+  for (let count = 0; count < 32; count++) await loud?.open(over.signal).next();
+  await assert.rejects(loud!.read(), { reason: 'rate_limited' });
+  await quiet?.read();
+  over.abort();
+  await eventually(() => loud?.read());
 });
 
 test('tenants and their keys are the operator’s; a tenant has its own keys only', async () => {

@@ -6,6 +6,7 @@ import type { Context } from '../actions/context.ts';
 import { deploy, start } from '../actions/deploy.ts';
 import { endDeployment } from '../actions/end-deployment.ts';
 import { followRollout } from '../actions/follow-rollout.ts';
+import { LogStreams } from '../actions/log-streams.ts';
 import { streamLogs } from '../actions/stream-logs.ts';
 import { type Deployment, type Rollout, viewOf } from '../domain/deployment.ts';
 import { principalOf } from './authenticate.ts';
@@ -20,6 +21,7 @@ export function deployService(
   kick: (id: string) => void,
 ): ServiceImpl<typeof proto.DeployService> {
   const { store } = actions;
+  const logStreams = new LogStreams();
 
   async function find(name: string, context: HandlerContext): Promise<Deployment> {
     const found = await store.find(principalOf(context).tenantId, name);
@@ -75,6 +77,7 @@ export function deployService(
     },
     async *streamLogs({ name, follow: stay, tailLines }, context) {
       const deployment = await find(name, context);
+      using _open = logStreams.open(deployment.tenantId);
       for await (const data of streamLogs(actions, deployment, stay, tailLines, context.signal)) {
         yield { data };
       }

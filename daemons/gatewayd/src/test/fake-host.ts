@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { create } from '@bufbuild/protobuf';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { metal as proto } from '@ingot/contracts';
@@ -81,8 +82,9 @@ export class FakeHost {
     },
     listVms: () => ({ vms: [...this.vms.values()], nextPageToken: '' }),
     watchVms: (_request, { signal }) => this.#watch(signal),
-    async *streamConsole({ vmId }) {
+    async *streamConsole({ vmId, follow }, { signal }) {
       yield { data: Buffer.from(`console of ${vmId}\n`) };
+      if (follow) await once(signal, 'abort');
     },
   };
 

@@ -1,0 +1,31 @@
+import { IngotError } from '@ingot/daemon-kit';
+
+/** Each open stream is a file that the host looks at ten times a second. */
+const maxPerTenant = 32;
+
+/** How many log streams each tenant has open. */
+export class LogStreams {
+  readonly #open = new Map<string, number>();
+
+  /**
+   * Counts a stream as open until it is disposed of.
+   *
+   * @throws IngotError rate_limited when the tenant has as many as it may.
+   */
+  open(tenantId: string): Disposable {
+    const open = this.#open.get(tenantId) ?? 0;
+    if (open >= maxPerTenant) {
+      throw new IngotError('rate_limited', `${open} log streams are open already`, {
+        remedy: 'close one that is not needed',
+      });
+    }
+    this.#open.set(tenantId, open + 1);
+    return {
+      [Symbol.dispose]: () => {
+        const left = (this.#open.get(tenantId) ?? 1) - 1;
+        if (left > 0) this.#open.set(tenantId, left);
+        else this.#open.delete(tenantId);
+      },
+    };
+  }
+}
