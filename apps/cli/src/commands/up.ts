@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { IngotError, messageOf } from '@ingot/daemon-kit/client';
-import type { Command } from 'commander';
-import { readAdminKey } from '../client/gateway-client.ts';
+import { type Command, Option } from 'commander';
+import { adminKeyPath, readAdminKey } from '../client/gateway-client.ts';
 import type { CommandContext, ExitCode, RunCommand } from '../command.ts';
 import { errorText } from '../output/error-text.ts';
 import { hostChecks, requireAll } from '../system/checks.ts';
@@ -24,6 +24,8 @@ const operatorName = 'operator';
 interface UpOptions {
   detach?: boolean;
   deployExample?: boolean;
+  /** What is said ends up in a log, where a key has no place. */
+  logged?: boolean;
 }
 
 export function addUp(program: Command, run: RunCommand): void {
@@ -32,6 +34,7 @@ export function addUp(program: Command, run: RunCommand): void {
     .description('start the five daemons; Ctrl-C ends them and every microVM')
     .option('--detach', 'run in the background and return once everything is ready')
     .option('--deploy-example', 'start a registry with the examples and deploy hello')
+    .addOption(new Option('--logged').hideHelp())
     .action(run((context, options: UpOptions) => up(context, options)));
 }
 
@@ -72,14 +75,19 @@ async function runLocked(
     await instance.startDaemons(context.interrupted);
     const example = options.deployExample ? await bringExample(context, instance) : {};
     runState.update({ ...record, phase: 'ready' });
-    announce(context, example);
+    announce(context, example, options.logged ?? false);
     await untilInterrupted(context.interrupted);
   } catch (error) {
     if (!context.interrupted.aborted) failure = error;
   }
   if (failure !== undefined) context.err.write(errorText(failure));
   report('stopping …');
-  runState.update({ ...record, phase: 'stopping' });
+  try {
+    runState.update({ ...record, phase: 'stopping' });
+  } catch (error) {
+    // Such as a full disk: no reason to leave anything running.
+    report(`! cannot note that Ingot stops: ${messageOf(error)}`);
+  }
   const clean = await instance.stop();
   report(clean ? '✓ everything is stopped' : '✗ stopped, but not everything could be removed');
   return failure === undefined && clean ? 0 : 1;
@@ -106,13 +114,17 @@ async function bringExample(context: CommandContext, instance: Instance): Promis
   return { url, registryPort };
 }
 
-function announce(context: CommandContext, { url, registryPort }: ExampleResult): void {
-  const { settings, out } = context;
+function announce(
+  { settings, out }: CommandContext,
+  { url, registryPort }: ExampleResult,
+  logged: boolean,
+): void {
+  const key = logged ? `in ${adminKeyPath(settings.dataDir)}` : adminKey(settings.dataDir);
   const lines = [
     '',
     ...(url === undefined ? [] : [`hello       ${url}`]),
     `dashboard   ${settings.url}`,
-    `admin key   ${adminKey(settings.dataDir)}`,
+    `admin key   ${key}`,
     ...(registryPort === undefined ? [] : [`registry    127.0.0.1:${registryPort}`]),
     `data        ${settings.dataDir} (logs in logs/)`,
     '',

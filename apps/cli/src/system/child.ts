@@ -177,12 +177,18 @@ export class Child {
 
   #record(running: boolean): void {
     if (!this.#process) return;
-    this.#around.runState.writeChild(this.spec.name, {
-      ...this.#process,
-      startedAtUnixMs: this.#around.clock.now(),
-      restarts: this.#restarts,
-      running,
-    });
+    const { runState, clock, report } = this.#around;
+    try {
+      runState.writeChild(this.spec.name, {
+        ...this.#process,
+        startedAtUnixMs: clock.now(),
+        restarts: this.#restarts,
+        running,
+      });
+    } catch (error) {
+      // Such as a full disk: looking after the daemons matters more than the note.
+      report(`! cannot note the state of ${this.spec.name} for ingot status: ${messageOf(error)}`);
+    }
   }
 
   #failure(message: string): IngotError {

@@ -27,7 +27,7 @@ export async function upDetached(
     [
       '--disable-warning=ExperimentalWarning',
       join(repoDir, 'apps/cli/src/main.ts'),
-      'up',
+      ...['up', '--logged'],
       ...['--data-dir', settings.dataDir],
       ...['--config', settings.configFile],
       ...(deployExample ? ['--deploy-example'] : []),

@@ -11,7 +11,7 @@ export function logPath(dataDir: string, name: string): string {
 
 /** Opens a log for appending, a big one set aside first. `from` is where the new lines begin. */
 export function openLog(path: string): { fd: number; from: number } {
-  mkdirSync(dirname(path), { recursive: true });
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   if (sizeOf(path) > rotateBytes) renameSync(path, `${path}.1`);
   return { fd: openSync(path, 'a', 0o640), from: sizeOf(path) };
 }

@@ -38,7 +38,7 @@ export class RunState {
    * @throws IngotError illegal_state when another `ingot up` runs there.
    */
   lock(record: UpRecord): void {
-    mkdirSync(this.#dir, { recursive: true, mode: 0o755 });
+    mkdirSync(this.#dir, { recursive: true, mode: 0o700 });
     const draft = this.#path(`up.${record.pid}`);
     writeFileSync(draft, JSON.stringify(record));
     try {
