@@ -122,9 +122,10 @@ export class Customer {
     if (!result) return 'endless';
     const last = result.events.at(-1);
     if (last?.['event'] === 'ready') return 'ready';
-    if (last?.['event'] === 'failed' && last['reason']) return 'failed';
-    // gatewayd was not there to take it: said so, and nothing was begun.
-    if (result.code === 1 && /gatewayd/.test(result.stderr + result.stdout)) return 'refused';
+    if (last?.['event'] === 'failed' && last['reason']) {
+      // Step "request": gatewayd was not there to take it, and nothing was begun.
+      return last['step'] === 'request' && last['reason'] === 'unavailable' ? 'refused' : 'failed';
+    }
     this.#complain(`${what} ended with ${result.code}: ${result.stdout}${result.stderr}`);
     return 'refused';
   }

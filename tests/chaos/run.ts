@@ -9,7 +9,7 @@ import { daemons, Instance } from '../system/instance.ts';
 import { differences } from './books.ts';
 import { Customer, type Outcome } from './customer.ts';
 import { ChaosRegistry, inject, type Injected } from './faults.ts';
-import { drawPlan, nameOf, type Round } from './plan.ts';
+import { drawPlan, type Fault, nameOf, type Round } from './plan.ts';
 import { type Audit, auditUsage, livesOf, wholeBill } from './usage-audit.ts';
 import { VmmWatch } from './vmm-watch.ts';
 
@@ -118,12 +118,17 @@ function judge(
   if (round.action === 'remove' && after) complain('it is removed and still there');
   if (outcome === 'ready' && !isReady && !lostVm) complain('it was ready and is not any more');
   if (outcome === 'failed' && !lostVm && round.fault.kind !== 'registry-down') {
-    complain(`it failed: ${after?.failure?.reason} ${after?.failure?.message}`);
+    complain(`it failed for no reason: ${JSON.stringify(after?.failure?.message)}`);
   }
+  if (outcome === 'refused' && !takesAwayGatewayd(round.fault)) complain('gatewayd refused it');
   const undisturbed = round.action === 'burn' || round.action === 'wait';
   if (undisturbed && !lostVm && before?.vmId !== after?.vmId) {
     complain('another VM runs, for no reason');
   }
+}
+
+function takesAwayGatewayd(fault: Fault): boolean {
+  return fault.kind === 'kill-up' || nameOf(fault).includes('gatewayd');
 }
 
 /** Ends everything, and looks for what was lost or counted twice, and for what is left on the host. */
