@@ -180,3 +180,21 @@ test('the same layers give the same archive, in order, with long and foreign nam
   assert.ok(a && 'node' in a);
   assert.equal(a.node.attributes.xattrs.size, 0, 'trusted.* never reaches the guest');
 });
+
+test('what the tree keeps in memory is bounded, whatever the number of entries', async () => {
+  const tar = await writeTar([
+    file('f', Buffer.alloc(0), { pax: { 'SCHILY.xattr.user.x': 'x'.repeat(4_000_000) } }),
+  ]);
+  // Without the two empty blocks that end an archive.
+  const large = tar.subarray(0, 512 + 4_000_768 + 512);
+  const layer: LayerTar = {
+    digest: 'sha256:x',
+    stream: async function* () {
+      for (let count = 0; count < 100; count++) yield large;
+    },
+    read: () => assert.fail('it is not read'),
+  };
+  await assert.rejects(mergeLayers([layer], { maxEntries: 500_000 }), {
+    reason: 'image_too_large',
+  });
+});

@@ -20,6 +20,12 @@ const mountPoints: readonly (readonly [name: string, mode: number])[] = [
 ];
 
 /**
+ * The tree is kept in memory: all names, link targets and extended attributes together. Half a
+ * million files of a common length of path need some 50 MB.
+ */
+const maxTreeBytes = 256 * 1024 * 1024;
+
+/**
  * Merges layers, the lowest first, and adds the guest's mount points.
  *
  * @throws IngotError layer_escapes_root, image_malformed, image_too_large.
@@ -30,11 +36,16 @@ export async function mergeLayers(
 ): Promise<MergedTree> {
   const tree = new MergedTree();
   let count = 0;
+  let treeBytes = 0;
   for (const [index, layer] of layers.entries()) {
     const entries: LayerEntry[] = [];
     for await (const entry of readLayer(layer, index)) {
       if (++count > policy.maxEntries) {
         tooLarge(`it has more than ${policy.maxEntries} entries`, 'maxEntries');
+      }
+      treeBytes += weightOf(entry);
+      if (treeBytes > maxTreeBytes) {
+        tooLarge(`its names and attributes have more than ${maxTreeBytes} bytes`);
       }
       entries.push(entry);
     }
@@ -44,4 +55,13 @@ export async function mergeLayers(
     if (!tree.ensureDirectory(name, mode)) malformed(`its /${name} is not a directory`);
   }
   return tree;
+}
+
+function weightOf(entry: LayerEntry): number {
+  let bytes = entry.path.join('/').length;
+  if (entry.kind === 'symlink') bytes += entry.target.length;
+  if ('attributes' in entry) {
+    for (const [name, value] of entry.attributes.xattrs) bytes += name.length + value.length;
+  }
+  return bytes;
 }

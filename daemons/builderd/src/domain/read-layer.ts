@@ -12,6 +12,8 @@ const opaqueMarker = '.wh..wh..opq';
 // aufs kept its own notes under such names; they are in old images and mean nothing now.
 const aufsPrefix = '.wh..wh.';
 const maxId = 0xffff_ffff;
+// The reader takes 4 MiB each of PAX headers, long name and long link target.
+const maxHeadersBytes = 16 * 1024 * 1024;
 
 /**
  * The entries of a layer in their order, without the bytes of files.
@@ -46,6 +48,7 @@ export async function* readLayer(tar: LayerTar, index: number): AsyncGenerator<L
       }
       checkShape(header, pax, here);
       const found = findXattrs(pax);
+      if (region.end - region.start > maxHeadersBytes) badEntry(here, 'has too many headers');
       const xattrs = found === 'inexact' ? await readExactXattrs(tar, region) : found;
       const attributes = readAttributes(header, pax, xattrs, here);
       const offset = item.offset + blockBytes;
