@@ -2,6 +2,8 @@ import { join } from 'node:path';
 import { metal } from '@ingot/contracts';
 import type { billing } from '@ingot/contracts';
 import { createLogger, systemClock } from '@ingot/daemon-kit';
+import type { Gap } from '../../daemons/billaged/src/domain/run.ts';
+import type { Sample } from '../../daemons/billaged/src/domain/sample.ts';
 import { ChdbUsageStore } from '../../daemons/billaged/src/usage-store/chdb/chdb-usage-store.ts';
 import { type Instance, until } from '../system/instance.ts';
 import type { VmmWatch } from './vmm-watch.ts';
@@ -76,15 +78,7 @@ export async function auditUsage(
   bill: readonly billing.DeploymentUsage[],
   watch: VmmWatch,
 ): Promise<Audit> {
-  const audit: Audit = {
-    runs: lives.length,
-    measuredMs: 0,
-    declaredMs: 0,
-    cpuMs: { billed: 0, seen: 0 },
-    lost: { samples: 0, ms: 0 },
-    duplicated: { samples: 0, ms: 0 },
-    violations: [],
-  };
+  const audit = noFindings(lives.length);
   const store = await ChdbUsageStore.open({
     directory: join(instance.dataDir, 'billaged/usage'),
     clock: systemClock,
@@ -123,12 +117,25 @@ export async function auditUsage(
   return audit;
 }
 
-function auditRun(
+export function noFindings(runs: number): Audit {
+  return {
+    runs,
+    measuredMs: 0,
+    declaredMs: 0,
+    cpuMs: { billed: 0, seen: 0 },
+    lost: { samples: 0, ms: 0 },
+    duplicated: { samples: 0, ms: 0 },
+    violations: [],
+  };
+}
+
+/** Adds what is found about one run. */
+export function auditRun(
   audit: Audit,
   life: Life,
-  samples: Awaited<ReturnType<ChdbUsageStore['readSamples']>>,
-  gaps: Awaited<ReturnType<ChdbUsageStore['listRunGaps']>>,
-  watch: VmmWatch,
+  samples: readonly Pick<Sample, 'sequence' | 'atUnixMs' | 'coversMs' | 'cpuNs'>[],
+  gaps: readonly Gap[],
+  watch: Pick<VmmWatch, 'cpuAt'>,
 ): void {
   const complain = (what: string): void => {
     audit.violations.push(`run ${life.vmId}/${life.bootEpoch}: ${what}`);
