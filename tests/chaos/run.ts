@@ -86,6 +86,7 @@ async function playRound(round: Round): Promise<void> {
   const before = await customer.settle();
   const acted = customer.act(round.action);
   await delay(round.afterMs);
+  if (isInterrupted) return;
   const injection = inject(round.fault, instance, registry);
   injecting = injection;
   const done = await injection;
