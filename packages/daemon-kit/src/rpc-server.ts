@@ -100,7 +100,12 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   const handler = (request: NodeRequest, response: NodeResponse): void => {
     const taken = options.first?.(request as http.IncomingMessage, response as http.ServerResponse);
     if (taken || servePage(request, response, options)) return;
-    rpc(request, response);
+    try {
+      rpc(request, response);
+    } catch {
+      // Connect makes a URL of the Host header before anything else: anybody can send one that is none.
+      send(response, 400, 'text/plain', 'the request has no valid Host header or target\n');
+    }
   };
   const server = options.identity
     ? http2.createSecureServer({ ...tlsOptions(options.identity), allowHTTP1: true }, handler)

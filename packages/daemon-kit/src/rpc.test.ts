@@ -115,6 +115,17 @@ test('a message is bounded before its sender is known, as unpacked', async () =>
   assert.match(await text(response), /"resource_exhausted".*larger/);
 });
 
+test('a Host header that is none is refused and ends nothing', async () => {
+  for (const host of ['a b', '[', 'x:y:z']) {
+    const call = request(`${server.url}/${asset.AssetManagerService.typeName}/GetAsset`, {
+      ...{ method: 'POST', rejectUnauthorized: false, agent: false },
+      headers: { host, 'content-type': 'application/json' },
+    }).end('{}');
+    const [response] = (await once(call, 'response')) as [IncomingMessage];
+    assert.equal(response.statusCode, 400);
+  }
+});
+
 test('a daemon that may not call the service is refused', async () => {
   await assert.rejects((await clientOf('builderd')).getAsset({ assetId: id }), {
     reason: 'permission_denied',
