@@ -177,18 +177,18 @@ test('an app that ends after it was ready fails the deployment with its code and
 
 test('a VM the host lost gets another when the host is back', async () => {
   await it.deploy('shop');
-  const before = await it.deploys.get({ name: 'shop' });
+  const lost = await it.deploys.get({ name: 'shop' });
   await it.stopPeer('metald');
   it.host.vms.clear();
   await it.startPeer('metald');
   await eventually(async () => {
     const { state, vmId, failure } = await it.deploys.get({ name: 'shop' });
     assert.equal(state, DeploymentState.READY);
-    assert.notEqual(vmId, before.vmId);
+    assert.notEqual(vmId, lost.vmId);
     assert.equal(failure, undefined);
   });
   assert.deepEqual([...it.host.vms.keys()], [(await it.deploys.get({ name: 'shop' })).vmId]);
-  assert.equal((await it.deploys.get({ name: 'shop' })).revision, before.revision);
+  assert.equal((await it.deploys.get({ name: 'shop' })).revision, lost.revision);
 });
 
 test('a VM that nobody owns is removed', async () => {

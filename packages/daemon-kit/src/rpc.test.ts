@@ -36,14 +36,14 @@ before(async () => {
     logger,
     routes: (router) => {
       router.service(asset.AssetManagerService, {
-        getAsset: (request, context) => {
-          if (request.assetId === id) {
+        getAsset: ({ assetId }, context) => {
+          if (assetId === id) {
             return create(asset.AssetSchema, { id, name: callerOf(context) });
           }
           throw new IngotError('asset_missing', 'there is no such asset', {
             remedy: 'list the assets',
             log: ['one', 'two'],
-            facts: { asset_id: request.assetId },
+            facts: { asset_id: assetId },
           });
         },
         releaseAsset: () => {
