@@ -8,11 +8,11 @@ export class LogStreams {
   readonly #open = new Map<string, number>();
 
   /**
-   * Counts a stream as open until it is disposed of.
+   * Counts a stream as open until the answer is called, once.
    *
    * @throws IngotError rate_limited when the tenant has as many as it may.
    */
-  open(tenantId: string): Disposable {
+  open(tenantId: string): () => void {
     const open = this.#open.get(tenantId) ?? 0;
     if (open >= maxPerTenant) {
       throw new IngotError('rate_limited', `${open} log streams are open already`, {
@@ -20,12 +20,10 @@ export class LogStreams {
       });
     }
     this.#open.set(tenantId, open + 1);
-    return {
-      [Symbol.dispose]: () => {
-        const left = (this.#open.get(tenantId) ?? 1) - 1;
-        if (left > 0) this.#open.set(tenantId, left);
-        else this.#open.delete(tenantId);
-      },
+    return () => {
+      const left = (this.#open.get(tenantId) ?? 1) - 1;
+      if (left > 0) this.#open.set(tenantId, left);
+      else this.#open.delete(tenantId);
     };
   }
 }

@@ -77,9 +77,13 @@ export function deployService(
     },
     async *streamLogs({ name, follow: stay, tailLines }, context) {
       const deployment = await find(name, context);
-      using _open = logStreams.open(deployment.tenantId);
-      for await (const data of streamLogs(actions, deployment, stay, tailLines, context.signal)) {
-        yield { data };
+      const close = logStreams.open(deployment.tenantId);
+      try {
+        for await (const data of streamLogs(actions, deployment, stay, tailLines, context.signal)) {
+          yield { data };
+        }
+      } finally {
+        close();
       }
     },
   };
