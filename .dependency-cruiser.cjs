@@ -97,7 +97,6 @@ module.exports = {
           '\\.fixture\\.ts$',
           '-fixture\\.ts$',
           '/fake/',
-          '/testing/',
         ],
       },
       to: { path: '^packages/testkit/' },

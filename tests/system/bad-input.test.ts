@@ -100,6 +100,15 @@ test('wrong usage of the command', async () => {
   assert.match(badKey.stderr, /key/i);
 });
 
+test('a data directory that is a file', async () => {
+  const path = join(instance.dataDir, 'a-file');
+  writeFileSync(path, '');
+  const result = await instance.ingotWith({ INGOT_DATA_DIR: path }, 'up', '--detach');
+  assert.equal(result.code, 1);
+  assert.match(result.stderr, /cannot be the data directory/);
+  assert.doesNotMatch(result.stderr, /\n {4}at /, 'no stack trace');
+});
+
 test('a second `up` on the same data directory, and a port that is taken', async () => {
   const second = await instance.ingot('up', '--detach');
   assert.equal(second.code, 1);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ingot } from './testing/test-context.ts';
+import { ingot } from './test/test-context.ts';
 
 const env = { INGOT_DATA_DIR: '/nowhere/at/all' };
 

@@ -5,8 +5,8 @@ import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { gateway } from '@ingot/contracts';
 import { IngotError } from '@ingot/daemon-kit';
 import { freePort } from '@ingot/testkit';
-import { type FakeGateway, startFakeGateway } from '../testing/fake-gateway.ts';
-import { ingot } from '../testing/test-context.ts';
+import { type FakeGateway, startFakeGateway } from '../test/fake-gateway.ts';
+import { ingot } from '../test/test-context.ts';
 import { parseMemory } from './deploy.ts';
 
 const args = ['deploy', '--name', 'shop', '--image', 'r/shop:1'];

@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { freePort, tempDir } from '@ingot/testkit';
-import { ingot } from '../testing/test-context.ts';
+import { ingot } from '../test/test-context.ts';
 
 async function listenOn(port: number): Promise<Server> {
   const server = createServer();

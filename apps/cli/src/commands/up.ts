@@ -4,7 +4,7 @@ import { type Command, Option } from 'commander';
 import { adminKeyPath, readAdminKey } from '../client/gateway-client.ts';
 import type { CommandContext, ExitCode, RunCommand } from '../command.ts';
 import { errorText } from '../output/error-text.ts';
-import { hostChecks, requireAll } from '../system/checks.ts';
+import { hostChecks, requireAll, requireDataDir } from '../system/checks.ts';
 import { daemonNames } from '../system/daemons.ts';
 import { upDetached } from '../system/detach.ts';
 import {
@@ -40,6 +40,7 @@ export function addUp(program: Command, run: RunCommand): void {
 
 async function up(context: CommandContext, options: UpOptions): Promise<ExitCode> {
   requireAll(hostChecks(context));
+  requireDataDir(context.settings.dataDir);
   if (options.detach) return upDetached(context, options.deployExample ?? false);
   const runState = new RunState(context.settings.dataDir);
   const record: UpRecord = {

@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import { create } from '@bufbuild/protobuf';
 import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { gateway } from '@ingot/contracts';
-import { startFakeGateway } from '../testing/fake-gateway.ts';
-import { ingot } from '../testing/test-context.ts';
+import { startFakeGateway } from '../test/fake-gateway.ts';
+import { ingot } from '../test/test-context.ts';
 import { parseInstant } from './usage.ts';
 
 const day = 86_400_000;

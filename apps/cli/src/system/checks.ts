@@ -1,6 +1,14 @@
-import { accessSync, constants, existsSync, readFileSync, statfsSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statfsSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
-import { type ErrorReason, IngotError } from '@ingot/daemon-kit/client';
+import { type ErrorReason, IngotError, messageOf } from '@ingot/daemon-kit/client';
 import type { CommandContext } from '../command.ts';
 import { findProgram, programs } from './programs.ts';
 
@@ -41,6 +49,28 @@ export function requireAll(checks: readonly Check[]): void {
   const failed = checks.find(({ status }) => status === 'fail');
   if (failed) {
     throw new IngotError(failed.reason ?? 'internal', failed.detail, { remedy: failed.remedy });
+  }
+}
+
+/**
+ * Makes the data directory when it is not there, closed to other users.
+ *
+ * @throws IngotError config_invalid when it cannot be one: a file, or on a read-only file system.
+ */
+export function requireDataDir(dataDir: string): void {
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    readdirSync(dataDir);
+    accessSync(dataDir, constants.W_OK);
+  } catch (cause) {
+    throw new IngotError(
+      'config_invalid',
+      `${dataDir} cannot be the data directory: ${messageOf(cause)}`,
+      {
+        remedy: 'name a directory that can be written to with --data-dir or INGOT_DATA_DIR',
+        cause,
+      },
+    );
   }
 }
 

@@ -5,7 +5,7 @@ import { after, test } from 'node:test';
 import { createLogger, IngotError } from '@ingot/daemon-kit';
 import { SimulatedClock } from '@ingot/testkit';
 import { JournalMetering } from './journal-metering.ts';
-import { runOf, TestBilling, TestCounters } from './testing/test-billing.ts';
+import { runOf, TestBilling, TestCounters } from './test/test-billing.ts';
 
 const root = mkdtempSync('/tmp/ingot-metering-');
 after(() => rmSync(root, { recursive: true, force: true }));

@@ -1,4 +1,4 @@
-import { open, readFile, rename } from 'node:fs/promises';
+import { open, rename } from 'node:fs/promises';
 import { IngotError } from '@ingot/daemon-kit';
 import type { VmmExit, VmmSpec } from '../hypervisor.ts';
 
@@ -72,7 +72,14 @@ export function decodeReport(drive: Buffer): VmmExit {
 /** What the guest reported before it ended; nothing known when the drive is not there. */
 export async function readReport(path: string): Promise<VmmExit> {
   try {
-    return decodeReport(await readFile(path));
+    const file = await open(path, 'r');
+    try {
+      // No more than the report's place: whoever took over the VMM decides how long the file is.
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(reportBytes), 0, reportBytes, 0);
+      return decodeReport(buffer.subarray(0, bytesRead));
+    } finally {
+      await file.close();
+    }
   } catch {
     return { appExitCode: undefined, guestError: undefined };
   }

@@ -8,8 +8,8 @@ import type { Vmm, VmmExit, VmmSpec } from '../hypervisor.ts';
 import { rotate } from './console-log.ts';
 import { decodeReport } from './mailbox.ts';
 import { vmFiles } from './qemu-arguments.ts';
-import { makeQemuBench } from './testing/qemu-bench.ts';
-import type { QemuBench } from './testing/qemu-bench.ts';
+import { makeQemuBench } from './test/qemu-bench.ts';
+import type { QemuBench } from './test/qemu-bench.ts';
 
 testHypervisor('qemu', makeQemuBench);
 
