@@ -90,14 +90,7 @@ module.exports = {
       severity: 'error',
       from: {
         path: '^(daemons|apps|packages)/',
-        pathNot: [
-          test,
-          '^packages/testkit/',
-          '/test/',
-          '\\.fixture\\.ts$',
-          '-fixture\\.ts$',
-          '/fake/',
-        ],
+        pathNot: [test, '^packages/testkit/', '/fake/'],
       },
       to: { path: '^packages/testkit/' },
     },
