@@ -90,9 +90,8 @@ export class Instance {
     const output = { stdout: '', stderr: '' };
     child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text));
     child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text));
-    // Not "close": a detached daemon must not keep the command from being over.
     const code = await new Promise<number | null>((resolve) =>
-      child.on('exit', (status, signal) => setTimeout(resolve, 50, signal === null ? status : -1)),
+      child.on('close', (status, signal) => resolve(signal === null ? status : -1)),
     );
     return {
       code: code ?? -1,
