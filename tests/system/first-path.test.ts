@@ -145,7 +145,7 @@ test('two tenants: neither sees the other, and no path leads between their VMs',
 
 test('usage: CPU within 5 % of what the VMM used, memory and VM time exact to the sample', async () => {
   const { vmId } = await instance.deployments().get({ name: 'shop' });
-  await instance.fetch('shop', '/cgi-bin/burn?3');
+  await instance.fetch('shop', '/cgi-bin/burn?6');
   const pid = vmmPid(vmId);
   const cpuBefore = cpuNsOf(pid);
   assert.equal((await instance.ingot('rm', 'shop')).code, 0);
